@@ -1,0 +1,109 @@
+import type { Filter } from './filter.js';
+
+/** The caller's name for an image, unique within its collection: 1..255 bytes of UTF-8, no control characters. */
+export type ImageId = string & { readonly __brand: 'ImageId' };
+/** Order of commit, unique over the whole catalogue, never reused. */
+export type Sequence = number & { readonly __brand: 'Sequence' };
+
+/** A JSON object that the user keeps with an image. */
+export type Metadata = { readonly [key: string]: unknown };
+
+/** What is stored of an image. Embedding and thumbnail are read apart, since most readers need neither. */
+export type ImageRecord = {
+  readonly id: ImageId;
+  readonly sequence: Sequence;
+  readonly metadata: Metadata;
+  readonly sha256: Uint8Array;
+  readonly perceptualHash: Uint8Array;
+  readonly format: string;
+  readonly width: number;
+  readonly height: number;
+  /** Size of the uploaded file. */
+  readonly bytes: number;
+  /** The uploaded file's own name, where it had one; for people only. */
+  readonly fileName: string | null;
+  /** Milliseconds since 1970. */
+  readonly addedAt: number;
+  readonly updatedAt: number;
+};
+
+export type NewImage = Omit<ImageRecord, 'id' | 'sequence' | 'addedAt' | 'updatedAt'> & {
+  /** Undefined: the catalogue generates one from the SHA-256. */
+  readonly id: ImageId | undefined;
+  readonly embedding: Float32Array;
+  readonly thumbnail: Uint8Array;
+  /** The uploaded bytes, kept only where the operator asked for it. */
+  readonly original: Uint8Array | undefined;
+  /** Replace a record of the same id with other bytes; otherwise that is ID_EXISTS. */
+  readonly replace: boolean;
+};
+
+export type AddResult = {
+  readonly id: ImageId;
+  /** exists: the same bytes are in this collection already (under the answered id); nothing was written. */
+  readonly status: 'added' | 'replaced' | 'exists';
+};
+
+/** Cosine similarity, -1..1; larger is nearer. */
+export type Neighbour = { readonly id: ImageId; readonly similarity: number; readonly metadata: Metadata; readonly sequence: Sequence };
+
+export type NeighbourQuery = {
+  readonly collection: string;
+  readonly embedding: Float32Array;
+  /** 1..1000. */
+  readonly k: number;
+  readonly minSimilarity?: number;
+  readonly filter?: Filter;
+  /** Breadth of the HNSW search; at least k. Undefined: the setting. */
+  readonly ef?: number;
+  /** Scan every vector instead of the graph. */
+  readonly exact?: boolean;
+};
+
+export type CollectionStatistics = {
+  readonly name: string;
+  readonly images: number;
+  /** Vectors in the HNSW graph, and those among them marked deleted. */
+  readonly indexed: number;
+  readonly deleted: number;
+  readonly rebuilding: boolean;
+};
+
+export type CatalogueStatistics = {
+  readonly collections: readonly CollectionStatistics[];
+  readonly lastSequence: number;
+  readonly databaseBytes: number;
+  readonly walBytes: number;
+  /** Requests waiting for the catalogue's thread. */
+  readonly queued: number;
+};
+
+export type Page<T> = { readonly items: readonly T[]; readonly nextCursor: string | undefined };
+
+/**
+ * Named collections of images and their nearest neighbours, durable. One contract suite holds for every implementation.
+ *
+ * The invariants: `add` resolves after its record is committed and flushed, and the very next `neighbours` finds it. Records are the
+ * truth, indexes are derived and can be rebuilt. Every embedding was made by the encoder the catalogue was opened with.
+ * Rejects with a SearchError: ID_EXISTS, NOT_FOUND, INVALID_EMBEDDING, INVALID_FILTER, DISK_FULL, CATALOGUE_FULL, OVERLOADED, SHUTTING_DOWN.
+ */
+export interface Catalogue {
+  add(collection: string, image: NewImage): Promise<AddResult>;
+  /** Answers by SHA-256 before any decoding, so that the same file is never encoded twice. */
+  findBySha256(collection: string, sha256: Uint8Array): Promise<ImageId | undefined>;
+  /** True where a record was removed. It is found by no later search. */
+  remove(collection: string, id: ImageId): Promise<boolean>;
+  /** Merges by RFC 7396 (null removes a key); undefined where there is no such image. */
+  patchMetadata(collection: string, id: ImageId, patch: Metadata): Promise<ImageRecord | undefined>;
+  get(collection: string, id: ImageId): Promise<ImageRecord | undefined>;
+  embedding(collection: string, id: ImageId): Promise<Float32Array | undefined>;
+  thumbnail(collection: string, id: ImageId): Promise<Uint8Array | undefined>;
+  original(collection: string, id: ImageId): Promise<Uint8Array | undefined>;
+  /** In order of commit. The cursor is opaque; records committed while paging appear on later pages. */
+  list(collection: string, page: { readonly limit: number; readonly cursor?: string; readonly filter?: Filter }): Promise<Page<ImageRecord>>;
+  neighbours(query: NeighbourQuery): Promise<readonly Neighbour[]>;
+  statistics(): Promise<CatalogueStatistics>;
+  /** Writes the index files now, so that the next start need not rebuild. Also done by the catalogue itself, now and then and on close. */
+  saveIndexes(): Promise<void>;
+  close(): Promise<void>;
+}

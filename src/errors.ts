@@ -1,0 +1,92 @@
+/**
+ * Every error that a caller can act on: one base class, one table. Code, HTTP status and remedy stand together here and nowhere else;
+ * docs/errors.md is tested against this table. Codes are never reused.
+ */
+
+type ErrorEntry = { readonly httpStatus: number; readonly remedy: string };
+
+/** Stable error codes with the HTTP status each answers with and what the caller can do about it. */
+export const ERROR_TABLE = {
+  // The request itself
+  INVALID_REQUEST: { httpStatus: 400, remedy: 'Correct the request as the message says; openapi.yaml describes every route.' },
+  MALFORMED_MULTIPART: { httpStatus: 400, remedy: 'Send a complete multipart/form-data body with its closing boundary.' },
+  NO_IMAGE: { httpStatus: 400, remedy: 'Send one image: a multipart file part or a raw body with an image/* content type.' },
+  INVALID_FILTER: { httpStatus: 400, remedy: 'Correct the filter; docs/api.md describes the filter language.' },
+  UNAUTHORISED: { httpStatus: 401, remedy: 'Send a valid key in the x-api-key header or as "Authorization: Bearer KEY".' },
+  FORBIDDEN: { httpStatus: 403, remedy: 'Use a key whose role allows this route.' },
+  NOT_FOUND: { httpStatus: 404, remedy: 'Check the path, the collection and the id.' },
+  REQUEST_TIMEOUT: { httpStatus: 408, remedy: 'Send the whole request faster.' },
+  ID_EXISTS: { httpStatus: 409, remedy: 'Choose another id, or add ?replace=true to replace the stored image.' },
+  UPLOAD_TOO_LARGE: { httpStatus: 413, remedy: 'Send a smaller file, or raise the named setting.' },
+  TOO_MANY_FILES: { httpStatus: 413, remedy: 'Send fewer files in one request, or raise the named setting.' },
+  IMAGE_TOO_LARGE: { httpStatus: 413, remedy: 'Scale the image down, or raise the named setting.' },
+  UNSUPPORTED_FORMAT: { httpStatus: 415, remedy: 'Send JPEG, PNG, WebP, GIF, AVIF or TIFF.' },
+  HEIC_NOT_SUPPORTED: { httpStatus: 415, remedy: 'Convert the HEIC picture to JPEG or AVIF first.' },
+  UNREADABLE_IMAGE: { httpStatus: 422, remedy: 'The file is damaged or incomplete; send it again or repair it.' },
+  DECODE_TIMEOUT: { httpStatus: 422, remedy: 'The image takes too long to decode; send it in a simpler form.' },
+  INVALID_EMBEDDING: { httpStatus: 422, remedy: 'Send a finite vector of the stated length that is not all zero.' },
+  RATE_LIMITED: { httpStatus: 429, remedy: 'Wait as long as Retry-After says.' },
+  // Our side
+  INTERNAL: { httpStatus: 500, remedy: 'Our fault; the log holds the cause under the request id.' },
+  ENCODER_FAILED: { httpStatus: 503, remedy: 'Try again; the log holds the cause.' },
+  DECODER_FAILED: { httpStatus: 503, remedy: 'Try again; the decoder was replaced.' },
+  OVERLOADED: { httpStatus: 503, remedy: 'Wait as long as Retry-After says.' },
+  DEADLINE_EXCEEDED: { httpStatus: 503, remedy: 'The service is busy; try again.' },
+  NOT_READY: { httpStatus: 503, remedy: 'Wait until GET /readyz answers 200.' },
+  SHUTTING_DOWN: { httpStatus: 503, remedy: 'Try again on another instance or after the restart.' },
+  DISK_FULL: { httpStatus: 507, remedy: 'Free disk space; the service goes on by itself.' },
+  CATALOGUE_FULL: { httpStatus: 507, remedy: 'The collection holds as many images as its index can number; use another one.' },
+  // At start, on the command line
+  INVALID_SETTINGS: { httpStatus: 500, remedy: 'Correct every setting that the message lists.' },
+  ENCODER_MISMATCH: { httpStatus: 500, remedy: 'Start with the encoder the catalogue was built with, or use another data folder.' },
+  INVALID_ENCODER: { httpStatus: 500, remedy: 'Export the encoder again; its folder is incomplete or damaged.' },
+  DEVICE_UNAVAILABLE: { httpStatus: 500, remedy: 'Choose another --device, or install what the message names.' },
+  CATALOGUE_LOCKED: { httpStatus: 500, remedy: 'Stop the other process that uses this data folder.' },
+  CATALOGUE_DAMAGED: { httpStatus: 500, remedy: 'Restore the data folder from a backup; `likeness check` names the damage.' },
+  NATIVE_MODULE_MISSING: { httpStatus: 500, remedy: 'Run the command that the message names.' },
+} as const satisfies Record<string, ErrorEntry>;
+
+/** One of the stable codes of {@link ERROR_TABLE}. */
+export type ErrorCode = keyof typeof ERROR_TABLE;
+
+/**
+ * An error with a stable code. The message names the thing, the limit and the remedy. Client mistakes (4xx) are shown as they are; of
+ * our own faults (5xx) the server shows the code and logs the cause. `retryAfterSeconds` becomes the Retry-After header.
+ */
+export class SearchError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfterSeconds?: number } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'SearchError';
+    this.code = code;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+
+  get httpStatus(): number {
+    return ERROR_TABLE[this.code].httpStatus;
+  }
+
+  get remedy(): string {
+    return ERROR_TABLE[this.code].remedy;
+  }
+}
+
+/** A SearchError as plain data: what crosses a thread or process boundary, where classes do not survive. */
+export type SearchErrorData = { readonly code: ErrorCode; readonly message: string; readonly retryAfterSeconds?: number };
+
+/** Turns any error into data for another thread or process. What is not a SearchError becomes `fallback`, its message kept. */
+export function toErrorData(error: unknown, fallback: ErrorCode = 'INTERNAL'): SearchErrorData {
+  if (error instanceof SearchError) {
+    const { code, message, retryAfterSeconds } = error;
+    return retryAfterSeconds === undefined ? { code, message } : { code, message, retryAfterSeconds };
+  }
+  return { code: fallback, message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+}
+
+/** The inverse of {@link toErrorData}. */
+export function fromErrorData(data: SearchErrorData): SearchError {
+  const options = data.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: data.retryAfterSeconds };
+  return new SearchError(data.code, data.message, options);
+}

@@ -1,0 +1,40 @@
+import type { Pixels } from './pixels.js';
+
+/** Formats accepted, recognised by content and never by name. */
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'tiff';
+
+/** Everything one decode yields, so that no image is decoded twice. */
+export type DecodedImage = {
+  readonly format: ImageFormat;
+  /** Size of the upright picture before any scaling. */
+  readonly width: number;
+  readonly height: number;
+  /** Input of the encoder, at the size its preprocessing asks for. */
+  readonly pixels: Pixels;
+  /** SHA-256 of the uploaded bytes, 32 bytes. */
+  readonly sha256: Uint8Array;
+  readonly perceptualHash: Uint8Array;
+  /** WebP without any metadata; undefined where the request said `thumbnail: false`. */
+  readonly thumbnail: Uint8Array | undefined;
+};
+
+/** What a caller may ask of one decode. `deadline` is in milliseconds of `performance.now()`. */
+export type DecodeRequest = {
+  readonly thumbnail: boolean;
+  readonly deadline?: number;
+  readonly signal?: AbortSignal;
+};
+
+/** Time one decode waited for a decoder and took in it, in milliseconds. */
+export type DecodeTimes = { readonly queueMs: number; readonly decodeMs: number };
+
+/**
+ * Bytes to pixels. Rejects with a SearchError: UNSUPPORTED_FORMAT, HEIC_NOT_SUPPORTED, UNREADABLE_IMAGE, IMAGE_TOO_LARGE,
+ * DECODE_TIMEOUT, DECODER_FAILED (the decoder died; only this image is lost), OVERLOADED (queue full), DEADLINE_EXCEEDED, SHUTTING_DOWN.
+ */
+export interface ImageDecoder {
+  decode(bytes: Uint8Array, request: DecodeRequest): Promise<{ readonly image: DecodedImage; readonly times: DecodeTimes }>;
+  /** For /metrics. `restarts` counts decoders that died or were killed since the start. */
+  readonly statistics: { readonly queued: number; readonly active: number; readonly restarts: number };
+  close(): Promise<void>;
+}

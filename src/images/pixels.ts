@@ -1,0 +1,5 @@
+/**
+ * Upright sRGB pixels: what every image is inside Likeness once it is decoded.
+ * rgb: height x width x 3 (HWC), 0..255, row by row from the top left.
+ */
+export type Pixels = { readonly width: number; readonly height: number; readonly rgb: Uint8Array };

@@ -1,0 +1,243 @@
+/**
+ * Every setting of the service, in one table: type, default, limits and one sentence. Each is a flag (`--max-upload-bytes`) and a variable
+ * (`LIKENESS_MAX_UPLOAD_BYTES`); a flag wins. Read once at the start, frozen, passed down. This is the only file that reads the
+ * environment. docs/settings.md is generated from the table and compared with it in a test.
+ */
+import { availableParallelism } from 'node:os';
+import { SearchError } from './errors.js';
+
+type Common<Value> = { readonly default: Value; readonly description: string; readonly unit?: string; readonly secret?: boolean };
+type TextSetting = Common<string> & { readonly kind: 'text'; readonly choices?: readonly string[] };
+type IntegerSetting = Common<number> & { readonly kind: 'integer'; readonly min: number; readonly max: number };
+type SwitchSetting = Common<boolean> & { readonly kind: 'switch' };
+
+/** One row of the table. */
+export type Setting = TextSetting | IntegerSetting | SwitchSetting;
+
+const text = (options: Omit<TextSetting, 'kind'>): TextSetting => ({ kind: 'text', ...options });
+const integer = (options: Omit<IntegerSetting, 'kind'>): IntegerSetting => ({ kind: 'integer', ...options });
+const toggle = (description: string): SwitchSetting => ({ kind: 'switch', default: false, description });
+
+const MEBIBYTE = 1024 * 1024;
+
+/** The table of settings, in the order in which people read them. */
+export const SETTINGS = {
+  host: text({ default: '127.0.0.1', description: 'Address to listen on. Any address but loopback requires API keys.' }),
+  port: integer({ default: 8080, min: 0, max: 65535, description: 'Port to listen on; 0 takes a free one.' }),
+  metricsPort: integer({
+    default: 0,
+    min: 0,
+    max: 65535,
+    description: 'Port of its own for GET /metrics, on the same address; 0 serves it on the main port, with a read key where keys are set.',
+  }),
+  data: text({ default: 'data', description: 'Folder of the catalogue: the database, its indexes and nothing else.' }),
+  model: text({ default: 'models/whitening-cifar10', description: 'Folder of the saved encoder.' }),
+  device: text({
+    default: 'auto',
+    choices: ['auto', 'cpu', 'cuda', 'webgpu', 'tensorflow-gpu', 'tensorflow'],
+    description: 'Where the encoder runs. auto takes the best that really runs a probe image.',
+  }),
+  apiKeys: text({
+    default: '',
+    secret: true,
+    description: 'Keys as role:key, separated by commas; roles are read, write and admin. Prefer a keys file.',
+  }),
+  apiKeysFile: text({
+    default: '',
+    description: 'File of keys, one a line: role, then the SHA-256 of the key in hex. `likeness key` makes such a line.',
+  }),
+  trustProxy: text({
+    default: '',
+    description: 'Address or network of the reverse proxy whose X-Forwarded-For is believed; empty believes none.',
+  }),
+  rateLimit: integer({
+    default: 0,
+    min: 0,
+    max: 1e9,
+    unit: 'images a minute',
+    description: 'Images one key or address may send; 0 sets no limit.',
+  }),
+  maxUploadBytes: integer({ default: 10 * MEBIBYTE, min: 1024, max: 1024 * MEBIBYTE, unit: 'bytes', description: 'Largest image file.' }),
+  maxFilesPerRequest: integer({ default: 32, min: 1, max: 1000, description: 'Most files in one POST /index.' }),
+  maxPixels: integer({ default: 50_000_000, min: 1, max: 268_402_689, unit: 'pixels', description: 'Largest JPEG, PNG, WebP or TIFF.' }),
+  maxPixelsGif: integer({ default: 25_000_000, min: 1, max: 268_402_689, unit: 'pixels', description: 'Largest GIF frame.' }),
+  maxPixelsAvif: integer({
+    default: 16_000_000,
+    min: 1,
+    max: 268_402_689,
+    unit: 'pixels',
+    description: 'Largest AVIF. It decodes at about 17 bytes a pixel, so its limit is lower.',
+  }),
+  maxMetadataBytes: integer({
+    default: 8192,
+    min: 2,
+    max: MEBIBYTE,
+    unit: 'bytes',
+    description: 'Largest metadata of one image, as JSON.',
+  }),
+  thumbnailSize: integer({
+    default: 256,
+    min: 32,
+    max: 1024,
+    unit: 'pixels',
+    description: 'Longest side of the stored thumbnail; large enough to encode again with another encoder.',
+  }),
+  keepOriginals: toggle('Keep the uploaded bytes beside thumbnail and embedding.'),
+  decoders: integer({ default: availableParallelism(), min: 1, max: 256, description: 'Decoder processes.' }),
+  decodeQueue: integer({ default: 256, min: 1, max: 100_000, description: 'Images that may wait for a decoder; more are refused.' }),
+  decodeTimeoutMs: integer({
+    default: 5000,
+    min: 100,
+    max: 120_000,
+    unit: 'ms',
+    description: 'Longest decode; then its process is killed and replaced.',
+  }),
+  decodeMemoryBytes: integer({
+    default: 1024 * MEBIBYTE,
+    min: 64 * MEBIBYTE,
+    max: 1024 * 1024 * MEBIBYTE,
+    unit: 'bytes',
+    description: 'Memory that all decodes together may be expected to take.',
+  }),
+  encoderThreads: integer({ default: availableParallelism(), min: 1, max: 256, description: 'Threads of the encoder on a CPU.' }),
+  encodeQueue: integer({ default: 256, min: 1, max: 100_000, description: 'Images that may wait for the encoder; more are refused.' }),
+  batchSizeMax: integer({ default: 32, min: 1, max: 1024, description: 'Most images encoded together.' }),
+  batchWaitMs: integer({
+    default: 2,
+    min: 0,
+    max: 1000,
+    unit: 'ms',
+    description: 'Longest wait for a batch to fill while the encoder is busy.',
+  }),
+  catalogueQueue: integer({
+    default: 1024,
+    min: 1,
+    max: 100_000,
+    description: 'Requests that may wait for the catalogue; more are refused.',
+  }),
+  hnswM: integer({ default: 16, min: 2, max: 100, description: 'Edges a node of a new HNSW index; a rebuild is needed to change it.' }),
+  hnswEfConstruction: integer({ default: 200, min: 8, max: 2000, description: 'Breadth of the search when a vector is inserted.' }),
+  hnswEf: integer({
+    default: 64,
+    min: 8,
+    max: 4000,
+    description: 'Breadth of a search: larger finds more of the true neighbours, slower.',
+  }),
+  requestTimeoutMs: integer({
+    default: 30_000,
+    min: 1000,
+    max: 600_000,
+    unit: 'ms',
+    description: 'Longest time for a whole request to arrive, and to be answered.',
+  }),
+  headersTimeoutMs: integer({
+    default: 10_000,
+    min: 500,
+    max: 600_000,
+    unit: 'ms',
+    description: "Longest time for a request's headers to arrive.",
+  }),
+  drainTimeoutMs: integer({
+    default: 8000,
+    min: 0,
+    max: 600_000,
+    unit: 'ms',
+    description: 'Longest time that a stop waits for requests in flight.',
+  }),
+  maxConnections: integer({ default: 2000, min: 1, max: 1_000_000, description: 'Connections held open at once.' }),
+  logLevel: text({
+    default: 'info',
+    choices: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    description: 'Least severe log line that is written.',
+  }),
+} as const satisfies Record<string, Setting>;
+
+/** Name of a setting in the code. */
+export type SettingName = keyof typeof SETTINGS;
+
+type ValueOf<S> = S extends TextSetting ? string : S extends IntegerSetting ? number : boolean;
+
+/** Every setting with its value, parsed and frozen. */
+export type Settings = { readonly [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> };
+
+/** The environment variable of a setting: LIKENESS_MAX_UPLOAD_BYTES for maxUploadBytes. */
+export function variableOf(name: SettingName): string {
+  return `LIKENESS_${separated(name, '_').toUpperCase()}`;
+}
+
+/** The command line flag of a setting: --max-upload-bytes for maxUploadBytes. */
+export function flagOf(name: SettingName): string {
+  return `--${separated(name, '-')}`;
+}
+
+/**
+ * Settings from flags over environment over defaults. `flags` holds what the command line gave, under the names of the table. Throws
+ * INVALID_SETTINGS with every fault at once, unknown LIKENESS_ variables included, so that a typing mistake is not a silent default.
+ */
+export function readSettings(flags: { readonly [name: string]: unknown } = {}, environment: NodeJS.ProcessEnv = process.env): Settings {
+  const faults: string[] = [];
+  const values: Record<string, string | number | boolean> = {};
+  for (const name of Object.keys(SETTINGS) as SettingName[]) {
+    const flag = flags[name];
+    const given = flag ?? environment[variableOf(name)];
+    const source = flag === undefined ? variableOf(name) : flagOf(name);
+    const value = given === undefined ? SETTINGS[name].default : parseSetting(SETTINGS[name], given);
+    if (value === undefined) faults.push(`${source}=${String(given)}: ${expectation(SETTINGS[name])}`);
+    else values[name] = value;
+  }
+  const known = new Set((Object.keys(SETTINGS) as SettingName[]).map(variableOf));
+  for (const variable of Object.keys(environment)) {
+    if (variable.startsWith('LIKENESS_') && !known.has(variable)) faults.push(`${variable}: no such setting`);
+  }
+  if (Number(values.headersTimeoutMs) >= Number(values.requestTimeoutMs)) {
+    faults.push(`${flagOf('headersTimeoutMs')} must be less than ${flagOf('requestTimeoutMs')}, or Node ignores the latter`);
+  }
+  if (faults.length > 0) throw new SearchError('INVALID_SETTINGS', `Settings are wrong:\n  ${faults.join('\n  ')}`);
+  // The loop above gave every name of the table a value of its kind.
+  return Object.freeze(values) as unknown as Settings;
+}
+
+/** docs/settings.md: the table for people. */
+export function settingsDocument(): string {
+  const rows = (Object.keys(SETTINGS) as SettingName[]).map((name) => {
+    const setting: Setting = SETTINGS[name];
+    const standard = ['decoders', 'encoderThreads'].includes(name)
+      ? 'processors'
+      : setting.default === ''
+        ? 'none'
+        : String(setting.default);
+    return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | ${standard} | ${setting.unit ?? ''} | ${setting.description} |`;
+  });
+  return `# Settings
+
+Every setting is a flag of \`likeness serve\` and an environment variable; the flag wins. Wrong or unknown settings stop the start, all
+faults listed at once. This file is generated from \`src/config.ts\` (\`node dist/src/cli.js docs\`).
+
+| flag | variable | default | unit | what it sets |
+|---|---|---|---|---|
+${rows.join('\n')}
+`;
+}
+
+function parseSetting(setting: Setting, given: unknown): string | number | boolean | undefined {
+  if (setting.kind === 'switch') {
+    if (given === true || given === 'true' || given === '1') return true;
+    return given === false || given === 'false' || given === '0' ? false : undefined;
+  }
+  if (setting.kind === 'integer') {
+    const value = typeof given === 'number' ? given : /^\d+$/.test(String(given).trim()) ? Number(given) : Number.NaN;
+    return Number.isInteger(value) && value >= setting.min && value <= setting.max ? value : undefined;
+  }
+  const value = String(given);
+  return setting.choices === undefined || setting.choices.includes(value) ? value : undefined;
+}
+
+function expectation(setting: Setting): string {
+  if (setting.kind === 'switch') return 'takes true or false';
+  if (setting.kind === 'integer') return `takes a whole number from ${setting.min} to ${setting.max}`;
+  return `takes one of ${setting.choices?.join(', ') ?? 'any text'}`;
+}
+
+function separated(name: string, separator: string): string {
+  return name.replace(/[A-Z]/g, (capital) => `${separator}${capital.toLowerCase()}`);
+}

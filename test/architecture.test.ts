@@ -1,0 +1,106 @@
+/** The house rules that a compiler cannot see: who may import whom, who reads the environment, how long a file may grow. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const source = join(root, 'src');
+
+/** Room -> rooms it may import besides itself and errors.ts. A file directly under src/ is a room of its own name. */
+const ALLOWED: { readonly [room: string]: readonly string[] } = {
+  'errors.ts': [],
+  'config.ts': [],
+  'native-modules.ts': [],
+  'cli.ts': ['config.ts', 'native-modules.ts', 'commands'],
+  commands: ['config.ts', 'server', 'importing', 'training', 'evaluation', 'encoder', 'catalogue', 'images'],
+  importing: [],
+  server: ['config.ts', 'images', 'encoder', 'catalogue'],
+  evaluation: ['images', 'encoder', 'catalogue'],
+  training: ['images', 'infomax', 'compile', 'encoder'],
+  encoder: ['images', 'compile'],
+  infomax: [],
+  compile: [],
+  catalogue: [],
+  images: [],
+};
+
+/** Third-party packages that only the named rooms may import. */
+const PACKAGE_ROOMS: readonly { readonly pattern: RegExp; readonly rooms: readonly string[] }[] = [
+  { pattern: /^@tensorflow\//, rooms: ['infomax', 'compile', 'encoder', 'training'] },
+  { pattern: /^onnxruntime-/, rooms: ['compile', 'encoder', 'training', 'evaluation', 'native-modules.ts'] },
+  { pattern: /^(better-sqlite3|hnswlib-node)$/, rooms: ['catalogue', 'native-modules.ts'] },
+  { pattern: /^(fastify|@fastify\/.*|prom-client)$/, rooms: ['server'] },
+  { pattern: /^sharp$/, rooms: ['images', 'evaluation', 'native-modules.ts'] },
+  { pattern: /^protobufjs/, rooms: ['compile'] },
+];
+
+type SourceFile = { readonly path: string; readonly room: string; readonly text: string; readonly imports: readonly string[] };
+
+const files: readonly SourceFile[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => {
+    const text = readFileSync(join(source, path), 'utf8');
+    const imports = [...text.matchAll(/^\s*(?:import|export)\s[^;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|^import\s+'([^']+)'/gm)];
+    return { path, room: roomOf(path), text, imports: imports.map((match) => match[1] ?? match[2] ?? match[3] ?? '') };
+  });
+
+test('rooms import only along the arrows of ARCHITECTURE.md', () => {
+  const faults: string[] = [];
+  for (const file of files) {
+    const allowed = ALLOWED[file.room];
+    assert.ok(allowed, `src/${file.path}: room ${file.room} has no row in ALLOWED`);
+    for (const target of file.imports.filter((name) => name.startsWith('.'))) {
+      const room = roomOf(posix.normalize(posix.join(posix.dirname(file.path), target)).replace(/\.js$/, '.ts'));
+      if (room !== file.room && room !== 'errors.ts' && !allowed.includes(room)) faults.push(`src/${file.path} imports ${target}`);
+    }
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('packages stay in the rooms that own them', () => {
+  const faults: string[] = [];
+  for (const file of files) {
+    for (const name of file.imports) {
+      const rule = PACKAGE_ROOMS.find(({ pattern }) => pattern.test(name));
+      if (rule !== undefined && !rule.rooms.includes(file.room)) faults.push(`src/${file.path} imports ${name}`);
+    }
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('no circle of imports', () => {
+  const edges = new Map(
+    files.map((file) => [
+      file.path,
+      file.imports
+        .filter((name) => name.startsWith('.'))
+        .map((name) => posix.normalize(posix.join(posix.dirname(file.path), name)).replace(/\.js$/, '.ts')),
+    ]),
+  );
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    assert.ok(!trail.includes(path), `circle: ${[...trail, path].join(' -> ')}`);
+    if (done.has(path)) return;
+    for (const next of edges.get(path) ?? []) visit(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of edges.keys()) visit(path, []);
+});
+
+test('only config.ts reads the environment', () => {
+  const offenders = files.filter(({ path, text }) => path !== 'config.ts' && /process\.env/.test(text)).map(({ path }) => path);
+  assert.deepEqual(offenders, []);
+});
+
+test('no barrel, no drawer, no file that grew into two stories', () => {
+  for (const { path, text } of files) {
+    assert.doesNotMatch(path, /(^|\/)(index|utils?|helpers?|common|misc)\.ts$/, path);
+    assert.ok(text.split('\n').length <= 300, `src/${path} is longer than 300 lines`);
+  }
+});
+
+function roomOf(path: string): string {
+  return path.split('/')[0] ?? path;
+}

@@ -59,6 +59,19 @@ export const SETTINGS = {
   }),
   maxUploadBytes: integer({ default: 10 * MEBIBYTE, min: 1024, max: 1024 * MEBIBYTE, unit: 'bytes', description: 'Largest image file.' }),
   maxFilesPerRequest: integer({ default: 32, min: 1, max: 1000, description: 'Most files in one POST /index.' }),
+  uploadMemoryBytes: integer({
+    default: 512 * MEBIBYTE,
+    min: MEBIBYTE,
+    max: 1024 * 1024 * MEBIBYTE,
+    unit: 'bytes',
+    description: 'Memory that all uploads together may hold while they arrive and wait; more are refused.',
+  }),
+  maxImagesInFlight: integer({
+    default: 256,
+    min: 1,
+    max: 100_000,
+    description: 'Images that may be decoded, encoded or searched at once, queues included; more are refused.',
+  }),
   maxPixels: integer({ default: 50_000_000, min: 1, max: 268_402_689, unit: 'pixels', description: 'Largest JPEG, PNG, WebP or TIFF.' }),
   maxPixelsGif: integer({ default: 25_000_000, min: 1, max: 268_402_689, unit: 'pixels', description: 'Largest GIF frame.' }),
   maxPixelsAvif: integer({
@@ -185,7 +198,7 @@ export function readSettings(flags: { readonly [name: string]: unknown } = {}, e
     if (value === undefined) faults.push(`${source}=${String(given)}: ${expectation(SETTINGS[name])}`);
     else values[name] = value;
   }
-  const known = new Set((Object.keys(SETTINGS) as SettingName[]).map(variableOf));
+  const known = new Set([...(Object.keys(SETTINGS) as SettingName[]).map(variableOf), 'LIKENESS_URL', 'LIKENESS_API_KEY']);
   for (const variable of Object.keys(environment)) {
     if (variable.startsWith('LIKENESS_') && !known.has(variable)) faults.push(`${variable}: no such setting`);
   }
@@ -195,6 +208,15 @@ export function readSettings(flags: { readonly [name: string]: unknown } = {}, e
   if (faults.length > 0) throw new SearchError('INVALID_SETTINGS', `Settings are wrong:\n  ${faults.join('\n  ')}`);
   // The loop above gave every name of the table a value of its kind.
   return Object.freeze(values) as unknown as Settings;
+}
+
+/** Where the client commands (import, search, export) find a running service: flags over LIKENESS_URL and LIKENESS_API_KEY over loopback. */
+export function readServiceAddress(
+  flags: { readonly url?: string; readonly apiKey?: string },
+  environment: NodeJS.ProcessEnv = process.env,
+): { readonly url: string; readonly apiKey: string | undefined } {
+  const url = flags.url ?? environment.LIKENESS_URL ?? `http://${SETTINGS.host.default}:${SETTINGS.port.default}`;
+  return { url, apiKey: flags.apiKey ?? environment.LIKENESS_API_KEY };
 }
 
 /** docs/settings.md: the table for people. */

@@ -20,11 +20,13 @@ export const ERROR_TABLE = {
   UPLOAD_TOO_LARGE: { httpStatus: 413, remedy: 'Send a smaller file, or raise the named setting.' },
   TOO_MANY_FILES: { httpStatus: 413, remedy: 'Send fewer files in one request, or raise the named setting.' },
   IMAGE_TOO_LARGE: { httpStatus: 413, remedy: 'Scale the image down, or raise the named setting.' },
+  UNSUPPORTED_MEDIA_TYPE: { httpStatus: 415, remedy: 'Send multipart/form-data or a raw image/* body; PATCH takes application/json.' },
   UNSUPPORTED_FORMAT: { httpStatus: 415, remedy: 'Send JPEG, PNG, WebP, GIF, AVIF or TIFF.' },
   HEIC_NOT_SUPPORTED: { httpStatus: 415, remedy: 'Convert the HEIC picture to JPEG or AVIF first.' },
   UNREADABLE_IMAGE: { httpStatus: 422, remedy: 'The file is damaged or incomplete; send it again or repair it.' },
   DECODE_TIMEOUT: { httpStatus: 422, remedy: 'The image takes too long to decode; send it in a simpler form.' },
   INVALID_EMBEDDING: { httpStatus: 422, remedy: 'Send a finite vector of the stated length that is not all zero.' },
+  HEADERS_TOO_LARGE: { httpStatus: 431, remedy: 'Send shorter headers: 16 KiB in all.' },
   RATE_LIMITED: { httpStatus: 429, remedy: 'Wait as long as Retry-After says.' },
   // Our side
   INTERNAL: { httpStatus: 500, remedy: 'Our fault; the log holds the cause under the request id.' },

@@ -1,0 +1,9 @@
+import { readSettings } from '../config.js';
+
+/** Starts the service and leaves it running until SIGTERM or SIGINT. Resolves to undefined: the process lives on. */
+export async function runServe(flags: { readonly [name: string]: unknown }): Promise<undefined> {
+  const settings = readSettings(flags);
+  const { startServer } = await import('../server/serve.js');
+  const server = await startServer(settings);
+  server.stopOnSignals();
+}

@@ -1,12 +1,10 @@
 /**
  * Small hand-written ONNX programs: the matrix products of this room (exact search, probes) run in ONNX Runtime, which is some thirty
- * times faster than a loop over typed arrays. This file only writes the few messages of the ONNX format that such a program needs.
- * Training steps are not written by hand: they are traced.
+ * times faster than a loop over typed arrays. This file writes the few messages of the ONNX format that such a program needs, and no
+ * more; training steps are not written by hand but traced (compile/).
  */
 import { InferenceSession } from 'onnxruntime-node';
-import protobuf from 'protobufjs/minimal.js';
 
-type Writer = protobuf.Writer;
 type AttributeValue = { readonly int: number } | { readonly float: number } | { readonly ints: readonly number[] };
 
 /** One operator. Names of values are free; an input that is left out is the empty string. */
@@ -50,65 +48,71 @@ export async function openProgram(graph: ProgramGraph, options: { readonly threa
   });
 }
 
-/** The bytes of an ONNX ModelProto (onnx.proto of the ONNX project; field numbers stand beside the fields). */
+/** The bytes of an ONNX ModelProto. Field numbers are those of onnx.proto of the ONNX project. */
 export function encodeOnnxModel(graph: ProgramGraph): Uint8Array {
-  const model = protobuf.Writer.create();
-  model.uint32(tag(1, 0)).int64(IR_VERSION);
-  message(model, 7, (body) => writeGraph(body, graph));
-  message(model, 8, (opset) => {
-    opset.uint32(tag(1, 2)).string('').uint32(tag(2, 0)).int64(OPSET_VERSION);
-  });
-  return model.finish();
+  const opset = [...text(1, ''), ...integer(2, OPSET_VERSION)];
+  return Uint8Array.from([...integer(1, IR_VERSION), ...message(7, graphFields(graph)), ...message(8, opset)]);
 }
 
-function writeGraph(body: Writer, graph: ProgramGraph): void {
-  for (const node of graph.nodes) message(body, 1, (inner) => writeNode(inner, node));
-  body.uint32(tag(2, 2)).string(graph.name);
-  for (const value of graph.inputs) message(body, 11, (inner) => writeValue(inner, value));
-  for (const value of graph.outputs) message(body, 12, (inner) => writeValue(inner, value));
+function graphFields(graph: ProgramGraph): number[] {
+  return [
+    ...graph.nodes.flatMap((node) => message(1, nodeFields(node))),
+    ...text(2, graph.name),
+    ...graph.inputs.flatMap((value) => message(11, valueFields(value))),
+    ...graph.outputs.flatMap((value) => message(12, valueFields(value))),
+  ];
 }
 
-function writeNode(body: Writer, node: ProgramNode): void {
-  for (const input of node.inputs) body.uint32(tag(1, 2)).string(input);
-  for (const output of node.outputs) body.uint32(tag(2, 2)).string(output);
-  body.uint32(tag(4, 2)).string(node.op);
-  for (const [name, value] of Object.entries(node.attributes ?? {})) {
-    message(body, 5, (attribute) => {
-      attribute.uint32(tag(1, 2)).string(name);
-      if ('float' in value) attribute.uint32(tag(2, 5)).float(value.float).uint32(tag(20, 0)).int32(ATTRIBUTE_TYPES.float);
-      else if ('int' in value) attribute.uint32(tag(3, 0)).int64(value.int).uint32(tag(20, 0)).int32(ATTRIBUTE_TYPES.int);
-      else {
-        for (const each of value.ints) attribute.uint32(tag(8, 0)).int64(each);
-        attribute.uint32(tag(20, 0)).int32(ATTRIBUTE_TYPES.ints);
-      }
-    });
-  }
+function nodeFields(node: ProgramNode): number[] {
+  const attributes = Object.entries(node.attributes ?? {}).map(([name, value]) => [...text(1, name), ...attributeFields(value)]);
+  return [
+    ...node.inputs.flatMap((input) => text(1, input)),
+    ...node.outputs.flatMap((output) => text(2, output)),
+    ...text(4, node.op),
+    ...attributes.flatMap((fields) => message(5, fields)),
+  ];
 }
 
-function writeValue(body: Writer, value: ProgramValue): void {
-  body.uint32(tag(1, 2)).string(value.name);
-  message(body, 2, (type) =>
-    message(type, 1, (tensor) => {
-      tensor.uint32(tag(1, 0)).int32(ELEMENT_TYPES[value.type]);
-      message(tensor, 2, (shape) => {
-        for (const dimension of value.shape) {
-          message(shape, 1, (inner) => {
-            if (typeof dimension === 'number') inner.uint32(tag(1, 0)).int64(dimension);
-            else inner.uint32(tag(2, 2)).string(dimension);
-          });
-        }
-      });
-    }),
-  );
+function attributeFields(value: AttributeValue): number[] {
+  if ('float' in value) return [...float(2, value.float), ...integer(20, ATTRIBUTE_TYPES.float)];
+  if ('int' in value) return [...integer(3, value.int), ...integer(20, ATTRIBUTE_TYPES.int)];
+  return [...value.ints.flatMap((each) => integer(8, each)), ...integer(20, ATTRIBUTE_TYPES.ints)];
 }
 
-/** Wire types of protocol buffers: 0 varint, 2 length-delimited, 5 four bytes. */
-function tag(field: number, wireType: 0 | 2 | 5): number {
-  return (field << 3) | wireType;
+function valueFields(value: ProgramValue): number[] {
+  const dimensions = value.shape.map((size) => (typeof size === 'number' ? integer(1, size) : text(2, size)));
+  const tensor = [
+    ...integer(1, ELEMENT_TYPES[value.type]),
+    ...message(
+      2,
+      dimensions.flatMap((fields) => message(1, fields)),
+    ),
+  ];
+  return [...text(1, value.name), ...message(2, message(1, tensor))];
 }
 
-function message(parent: Writer, field: number, write: (body: Writer) => void): void {
-  parent.uint32(tag(field, 2)).fork();
-  write(parent);
-  parent.ldelim();
+// Protocol buffers: a field is its number and wire type (0 varint, 2 length and bytes, 5 four bytes), then its value.
+
+function integer(field: number, value: number): number[] {
+  return [...varint(field * 8), ...varint(value)];
+}
+
+function float(field: number, value: number): number[] {
+  return [...varint(field * 8 + 5), ...new Uint8Array(Float32Array.of(value).buffer)];
+}
+
+function text(field: number, value: string): number[] {
+  return message(field, [...new TextEncoder().encode(value)]);
+}
+
+function message(field: number, bytes: readonly number[]): number[] {
+  return [...varint(field * 8 + 2), ...varint(bytes.length), ...bytes];
+}
+
+/** Seven bits a byte, lowest first; a negative number as its 64-bit two's complement. */
+function varint(value: number): number[] {
+  const bytes: number[] = [];
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  return [...bytes, Number(rest)];
 }

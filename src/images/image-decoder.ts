@@ -13,7 +13,10 @@ export type DecodedImage = {
   readonly pixels: Pixels;
   /** SHA-256 of the uploaded bytes, 32 bytes. */
   readonly sha256: Uint8Array;
+  /** PDQ, 32 bytes (perceptual-hash.ts). */
   readonly perceptualHash: Uint8Array;
+  /** 0..100; the hash of a picture without detail says little (below 50). */
+  readonly perceptualHashQuality: number;
   /** WebP without any metadata; undefined where the request said `thumbnail: false`. */
   readonly thumbnail: Uint8Array | undefined;
 };

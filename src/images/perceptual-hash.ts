@@ -1,0 +1,183 @@
+/**
+ * PDQ, Meta's 256-bit perceptual hash: blur to 64x64 luminance, the 16x16 lowest frequencies of its cosine transform (without the
+ * constant one), one bit each: above their median or not. Source: "The TMK+PDF Video-Hashing Algorithm and the PDQ Image-Hashing
+ * Algorithm" and the reference code, github.com/facebook/ThreatExchange, folder pdq (2019).
+ */
+import type { Pixels } from './pixels.js';
+
+/** A perceptual hash with its quality. */
+export type PerceptualHash = {
+  /** 256 bits in 32 bytes, in the order of the reference's hexadecimal form (highest frequency first). */
+  readonly hash: Uint8Array;
+  /** 0..100, how much detail the picture has. Below {@link PERCEPTUAL_HASH_QUALITY_MIN} the hash says little: a flat picture matches any. */
+  readonly quality: number;
+};
+
+/** Hashes at most this many bits of 256 apart are the same picture; the threshold that PDQ's authors recommend. */
+export const PERCEPTUAL_HASH_THRESHOLD = 31;
+
+/** PDQ's authors advise to disregard hashes of a quality below this. */
+export const PERCEPTUAL_HASH_QUALITY_MIN = 50;
+
+/** The ways a picture can be turned by quarters and mirrored. Turns are anticlockwise, as in the reference's own tests. */
+export const DIHEDRAL_VARIANTS = ['original', 'rotate90', 'rotate180', 'rotate270', 'flipX', 'flipY', 'flipPlus1', 'flipMinus1'] as const;
+export type DihedralVariant = (typeof DIHEDRAL_VARIANTS)[number];
+
+/** Hash of a picture as it is. Pictures under 5 pixels either way have the all-zero hash and quality 0, as in the reference. */
+export function perceptualHash(pixels: Pixels): PerceptualHash {
+  if (Math.min(pixels.width, pixels.height) < HASHABLE_SIDE_MIN) return { hash: new Uint8Array(HASH_BYTES), quality: 0 };
+  const blurred = blurTo64(pixels);
+  return { hash: bitsAboveMedian(lowFrequencies(blurred)), quality: detail(blurred) };
+}
+
+/**
+ * Hashes of all eight {@link DIHEDRAL_VARIANTS} of a picture, from one transform, since turning a picture only permutes and negates its
+ * frequencies. Compare a query's eight with stored ones to find turned and mirrored copies.
+ */
+export function dihedralHashes(pixels: Pixels): Readonly<Record<DihedralVariant, Uint8Array>> {
+  const isHashable = Math.min(pixels.width, pixels.height) >= HASHABLE_SIDE_MIN;
+  const frequencies = isHashable ? lowFrequencies(blurTo64(pixels)) : undefined;
+  const variant = (isTransposed: boolean, sign: (row: number, column: number) => boolean): Uint8Array => {
+    if (frequencies === undefined) return new Uint8Array(HASH_BYTES);
+    const turned = new Float64Array(FREQUENCIES * FREQUENCIES);
+    for (let row = 0; row < FREQUENCIES; row++) {
+      for (let column = 0; column < FREQUENCIES; column++) {
+        const value = frequencies[row * FREQUENCIES + column]!;
+        turned[isTransposed ? column * FREQUENCIES + row : row * FREQUENCIES + column] = sign(row, column) ? -value : value;
+      }
+    }
+    return bitsAboveMedian(turned);
+  };
+  const isEven = (index: number) => index % 2 === 0; // slots start at frequency 1, so even slots are the antisymmetric waves
+  return {
+    original: variant(false, () => false),
+    rotate90: variant(true, (_, column) => isEven(column)),
+    rotate180: variant(false, (row, column) => !isEven(row + column)),
+    rotate270: variant(true, (row) => isEven(row)),
+    flipX: variant(false, (row) => isEven(row)),
+    flipY: variant(false, (_, column) => isEven(column)),
+    flipPlus1: variant(true, () => false),
+    flipMinus1: variant(true, (row, column) => !isEven(row + column)),
+  };
+}
+
+/** Number of bits in which two hashes differ, 0..256. Compare with {@link PERCEPTUAL_HASH_THRESHOLD}. */
+export function hammingDistance(a: Uint8Array, b: Uint8Array): number {
+  if (a.length !== HASH_BYTES || b.length !== HASH_BYTES)
+    throw new Error(`Hashes are of ${a.length} and ${b.length} bytes. This is a bug.`);
+  let distance = 0;
+  for (let i = 0; i < HASH_BYTES; i++) {
+    let difference = a[i]! ^ b[i]!;
+    for (; difference !== 0; difference &= difference - 1) distance++;
+  }
+  return distance;
+}
+
+const HASH_BYTES = 32;
+const HASHABLE_SIDE_MIN = 5;
+const SIDE = 64;
+const FREQUENCIES = 16;
+
+/**
+ * Luminance, two passes of a box filter each way and every n-th sample: [64, 64]. The passes are linear and separable, so one sparse
+ * filter per axis does all of it and evaluates only the samples that are kept.
+ */
+function blurTo64(pixels: Pixels): Float64Array {
+  const { rgb, width, height } = pixels;
+  const across = blurFilter(width);
+  const down = blurFilter(height);
+  const luminance = new Float64Array(width);
+  const blurredRows = new Float64Array(height * SIDE);
+  for (let y = 0, from = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, from += 3) luminance[x] = 0.299 * rgb[from]! + 0.587 * rgb[from + 1]! + 0.114 * rgb[from + 2]!;
+    for (let i = 0; i < SIDE; i++) {
+      const start = across.starts[i]!;
+      const weights = across.weights[i]!;
+      let sum = 0;
+      for (let t = 0; t < weights.length; t++) sum += weights[t]! * luminance[start + t]!;
+      blurredRows[y * SIDE + i] = sum;
+    }
+  }
+  const blurred = new Float64Array(SIDE * SIDE);
+  for (let i = 0; i < SIDE; i++) {
+    const weights = down.weights[i]!;
+    for (let t = 0; t < weights.length; t++) {
+      const weight = weights[t]!;
+      const from = (down.starts[i]! + t) * SIDE;
+      for (let x = 0; x < SIDE; x++) blurred[i * SIDE + x]! += weight * blurredRows[from + x]!;
+    }
+  }
+  return blurred;
+}
+
+/** Sparse rows: sample i is the sum over t of weights[i][t] x input[starts[i] + t]. */
+type BlurFilter = { readonly starts: readonly number[]; readonly weights: readonly Float64Array[] };
+
+/** Two box passes over `length` inputs, taken at the 64 samples. A box at the border averages what is inside. */
+function blurFilter(length: number): BlurFilter {
+  const window = Math.ceil(length / (2 * SIDE));
+  const after = Math.floor(window / 2);
+  const before = window - after - 1;
+  const box = (centre: number) => ({ first: Math.max(0, centre - before), last: Math.min(length - 1, centre + after) });
+  const starts: number[] = [];
+  const weights: Float64Array[] = [];
+  for (let i = 0; i < SIDE; i++) {
+    const outer = box(Math.floor(((i + 0.5) * length) / SIDE));
+    const start = box(outer.first).first;
+    const row = new Float64Array(box(outer.last).last - start + 1);
+    for (let middle = outer.first; middle <= outer.last; middle++) {
+      const inner = box(middle);
+      const weight = 1 / ((outer.last - outer.first + 1) * (inner.last - inner.first + 1));
+      for (let at = inner.first; at <= inner.last; at++) row[at - start]! += weight;
+    }
+    starts.push(start);
+    weights.push(row);
+  }
+  return { starts, weights };
+}
+
+/** Cosine transform of [64, 64], frequencies 1..16 of each axis: [16, 16]. */
+function lowFrequencies(blurred: Float64Array): Float64Array {
+  const cosines = new Float64Array(FREQUENCIES * SIDE);
+  for (let f = 0; f < FREQUENCIES; f++) {
+    for (let x = 0; x < SIDE; x++) cosines[f * SIDE + x] = Math.sqrt(2 / SIDE) * Math.cos((Math.PI / (2 * SIDE)) * (f + 1) * (2 * x + 1));
+  }
+  const half = new Float64Array(FREQUENCIES * SIDE);
+  for (let f = 0; f < FREQUENCIES; f++) {
+    for (let y = 0; y < SIDE; y++) {
+      const cosine = cosines[f * SIDE + y]!;
+      for (let x = 0; x < SIDE; x++) half[f * SIDE + x]! += cosine * blurred[y * SIDE + x]!;
+    }
+  }
+  const frequencies = new Float64Array(FREQUENCIES * FREQUENCIES);
+  for (let row = 0; row < FREQUENCIES; row++) {
+    for (let column = 0; column < FREQUENCIES; column++) {
+      let sum = 0;
+      for (let x = 0; x < SIDE; x++) sum += half[row * SIDE + x]! * cosines[column * SIDE + x]!;
+      frequencies[row * FREQUENCIES + column] = sum;
+    }
+  }
+  return frequencies;
+}
+
+function bitsAboveMedian(frequencies: Float64Array): Uint8Array {
+  const median = frequencies.slice().sort()[frequencies.length / 2 - 1]!; // the lower one, as in the reference
+  const hash = new Uint8Array(HASH_BYTES);
+  for (let bit = 0; bit < frequencies.length; bit++) {
+    if (frequencies[bit]! > median) hash[HASH_BYTES - 1 - (bit >> 3)]! |= 1 << (bit & 7);
+  }
+  return hash;
+}
+
+/** The reference's quality: how many hundredths of the range neighbouring samples differ by, in whole ones, over 90. */
+function detail(blurred: Float64Array): number {
+  let sum = 0;
+  const step = (a: number, b: number) => Math.abs(Math.trunc(((blurred[a]! - blurred[b]!) * 100) / 255));
+  for (let y = 0; y < SIDE; y++) {
+    for (let x = 0; x < SIDE; x++) {
+      if (y + 1 < SIDE) sum += step(y * SIDE + x, (y + 1) * SIDE + x);
+      if (x + 1 < SIDE) sum += step(y * SIDE + x, y * SIDE + x + 1);
+    }
+  }
+  return Math.min(100, Math.floor(sum / 90));
+}

@@ -1,0 +1,56 @@
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import { SearchError } from '../errors.js';
+import { checkSignature, type DeclaredValue, inputShape, type Runtime } from './runtime.js';
+import { EMBEDDING_OUTPUT, PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
+
+/** Devices of ONNX Runtime in Node, by the name of their execution provider. */
+export type OnnxDevice = 'cpu' | 'cuda' | 'webgpu';
+
+/**
+ * Loads a saved encoder into ONNX Runtime. `threads`: of one operation on the CPU. `run` blocks its thread while it computes, so this
+ * belongs into a worker. DEVICE_UNAVAILABLE where the provider does not start, INVALID_ENCODER where the program does not load or fit.
+ */
+export async function openOnnxRuntime(
+  encoder: SavedEncoder,
+  { device, threads }: { readonly device: OnnxDevice; readonly threads: number },
+): Promise<Runtime> {
+  const session = await createSession(encoder, device, threads);
+  try {
+    checkSignature(encoder, { inputs: session.inputMetadata.map(declared), outputs: session.outputMetadata.map(declared) });
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
+  return {
+    device,
+    version: `onnxruntime ${env.versions.node ?? env.versions.common}`,
+    async run(batch, count) {
+      const outputs = await session.run({ [PIXELS_INPUT]: new Tensor('float32', batch, inputShape(encoder, count)) }, [EMBEDDING_OUTPUT]);
+      const embedding = outputs[EMBEDDING_OUTPUT];
+      if (embedding?.type !== 'float32') throw new Error(`Output ${EMBEDDING_OUTPUT} is ${embedding?.type}, not float32.`);
+      return (await embedding.getData()) as Float32Array; // By its type, above.
+    },
+    close: () => session.release(),
+  };
+}
+
+async function createSession(encoder: SavedEncoder, device: OnnxDevice, threads: number): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(encoder.onnx, {
+      executionProviders: [device],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+      // Idle threads sleep instead of spinning: the decoders need the cores between two batches.
+      extra: { session: { intra_op: { allow_spinning: '0' } } },
+    });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    if (device === 'cpu') throw new SearchError('INVALID_ENCODER', `${encoder.folder}/encoder.onnx does not load: ${reason}`, { cause });
+    throw new SearchError('DEVICE_UNAVAILABLE', `ONNX Runtime cannot use ${device}: ${reason}. Choose --device cpu.`, { cause });
+  }
+}
+
+function declared(value: InferenceSession.ValueMetadata): DeclaredValue {
+  return { name: value.name, shape: value.isTensor ? value.shape : undefined };
+}

@@ -1,0 +1,242 @@
+/**
+ * Regularised PCA-whitening: the baseline encoder, learnt in closed form. Pixels are centred, turned to the principal axes of the training
+ * images and divided by the standard deviation along each, damped where it is small; after L2 normalisation the cosine of two images then
+ * weighs every direction of variation about equally, instead of being ruled by overall brightness.
+ * N: images, D: 3 x height x width, K: dimensions of the embedding.
+ */
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { encodeModel } from '../compile/onnx-writer.js';
+import { EMBEDDING_OUTPUT, PIXELS_INPUT, type SavedEncoder, writeSavedEncoder } from '../encoder/saved-encoder.js';
+import { SearchError } from '../errors.js';
+import type { Pixels } from '../images/pixels.js';
+import { type Preprocessing, writeInputTensor } from '../images/preprocessing.js';
+import { principalAxes } from './principal-axes.js';
+
+/** In units of the mean eigenvalue. Chosen on a validation cut of CIFAR-10's training images: bench/whitening-regularisation.ts. */
+export const WHITENING_REGULARISATION = 1;
+export const WHITENING_DIMENSIONS = 256;
+/** 32x32, the whole picture; centred on mid grey so that the second moments stay accurate in float32. */
+export const WHITENING_PREPROCESSING: Preprocessing = {
+  width: 32,
+  height: 32,
+  fit: 'stretch',
+  mean: [0.5, 0.5, 0.5],
+  scale: [1, 1, 1],
+  layout: 'NCHW',
+};
+
+/** Images per product X'X: large enough that reading and writing [D, D] sums costs little beside it. */
+const BLOCK_IMAGES = 2048;
+const SEED = 20181;
+
+/** Mean image [D] and the leading principal axes [D, K] row-major with their eigenvalues [K], of `images` images. */
+export type Whitening = {
+  readonly images: number;
+  readonly mean: Float64Array;
+  readonly axes: Float64Array;
+  readonly eigenvalues: Float64Array;
+  /** Total variance / D: the unit of the regularisation, so that one value serves images of any contrast. */
+  readonly meanEigenvalue: number;
+};
+
+/**
+ * Fits mean and principal axes to images of the preprocessing's size, in one pass: D x D sums are held, images are not. The same images in
+ * the same order give the same result. INVALID_SETTINGS where there are too few images for `dimensions` axes.
+ * onProgress is told how many images have been read.
+ */
+export async function fitWhitening(options: {
+  readonly images: AsyncIterable<Pixels> | Iterable<Pixels>;
+  readonly preprocessing: Preprocessing;
+  readonly dimensions: number;
+  readonly onProgress?: (images: number) => void;
+}): Promise<Whitening> {
+  const { images, preprocessing, dimensions, onProgress } = options;
+  const size = 3 * preprocessing.width * preprocessing.height;
+  if (dimensions > size) {
+    throw new SearchError(
+      'INVALID_SETTINGS',
+      `Whitening yields at most ${size} dimensions of ${preprocessing.width}x${preprocessing.height} pixels.`,
+    );
+  }
+  const { count, sums, products } = await sumMoments(images, preprocessing, onProgress);
+  if (count <= dimensions) {
+    throw new SearchError(
+      'INVALID_SETTINGS',
+      `Whitening to ${dimensions} dimensions needs more than ${dimensions} images; there are ${count}.`,
+    );
+  }
+  const mean = sums.map((sum) => sum / count);
+  const covariance = new Float64Array(size * size); // [D, D]
+  let variance = 0;
+  for (let row = 0; row < size; row++) {
+    for (let column = 0; column <= row; column++) {
+      const value = (products[row * size + column]! + products[column * size + row]!) / (2 * count) - mean[row]! * mean[column]!;
+      covariance[row * size + column] = value;
+      covariance[column * size + row] = value;
+    }
+    variance += covariance[row * size + row]!;
+  }
+  const { axes, eigenvalues } = await principalAxes({ matrix: covariance, dimensions: size, count: dimensions, seed: SEED });
+  return { images: count, mean, axes, eigenvalues, meanEigenvalue: variance / size };
+}
+
+/**
+ * The whitening as an ONNX program: pixels -> minus mean image -> [D, K] projection -> L2 norm 1. Column j of the projection is axis j over
+ * sqrt(eigenvalue j + regularisation x mean eigenvalue).
+ */
+export function whiteningProgram(whitening: Whitening, preprocessing: Preprocessing, regularisation: number): Uint8Array {
+  const { mean, axes, eigenvalues, meanEigenvalue } = whitening;
+  const { width, height, layout } = preprocessing;
+  const size = mean.length;
+  const dimensions = eigenvalues.length;
+  const weights = eigenvalues.map((value) => 1 / Math.sqrt(Math.max(value, 0) + regularisation * meanEigenvalue));
+  const projection = Float32Array.from(axes, (value, at) => value * weights[at % dimensions]!);
+  return encodeModel({
+    opset: 17,
+    graph: {
+      name: 'whitening',
+      inputs: [
+        { name: PIXELS_INPUT, type: 'float32', dims: layout === 'NCHW' ? ['batch', 3, height, width] : ['batch', height, width, 3] },
+      ],
+      outputs: [{ name: EMBEDDING_OUTPUT, type: 'float32', dims: ['batch', dimensions] }],
+      initializers: [
+        { name: 'mean', dims: [size], data: Float32Array.from(mean) },
+        { name: 'projection', dims: [size, dimensions], data: projection },
+        // An image equal to the mean would be 0/0; it becomes the zero vector, which the encoder refuses.
+        { name: 'smallest_norm', dims: [], data: Float32Array.of(1e-12) },
+      ],
+      nodes: [
+        { op: 'Flatten', inputs: [PIXELS_INPUT], outputs: ['flat'], attributes: { axis: 1 } },
+        { op: 'Sub', inputs: ['flat', 'mean'], outputs: ['centred'] },
+        { op: 'MatMul', inputs: ['centred', 'projection'], outputs: ['whitened'] },
+        { op: 'ReduceL2', inputs: ['whitened'], outputs: ['norm'], attributes: { axes: [-1], keepdims: 1 } },
+        { op: 'Max', inputs: ['norm', 'smallest_norm'], outputs: ['safe_norm'] },
+        { op: 'Div', inputs: ['whitened', 'safe_norm'], outputs: [EMBEDDING_OUTPUT] },
+      ],
+    },
+  });
+}
+
+/** Where the images come from, for the manifest and the model card. `notes`: further Markdown for the card, such as measured scores. */
+export type WhiteningDataFacts = { readonly data: string; readonly licence: string; readonly command: string; readonly notes?: string };
+
+/**
+ * Fits a whitening encoder to unlabelled images (32x32 as {@link WHITENING_PREPROCESSING} says) and saves it in the folder `out`. An
+ * existing folder is INVALID_SETTINGS unless `replace`.
+ */
+export async function fitWhiteningEncoder(options: {
+  readonly images: AsyncIterable<Pixels> | Iterable<Pixels>;
+  readonly out: string;
+  readonly name: string;
+  readonly dimensions?: number;
+  readonly regularisation?: number;
+  readonly dataFacts: WhiteningDataFacts;
+  readonly replace?: boolean;
+  readonly onProgress?: (images: number) => void;
+}): Promise<SavedEncoder> {
+  const { images, out, name, dataFacts, onProgress, replace = false } = options;
+  const { dimensions = WHITENING_DIMENSIONS, regularisation = WHITENING_REGULARISATION } = options;
+  if (!(regularisation > 0)) throw new SearchError('INVALID_SETTINGS', `The regularisation is ${regularisation}; it must be above 0.`);
+  const preprocessing = WHITENING_PREPROCESSING;
+  const whitening = await fitWhitening({ images, preprocessing, dimensions, ...(onProgress && { onProgress }) });
+  const kept = whitening.eigenvalues.reduce((sum, value) => sum + value, 0) / (whitening.meanEigenvalue * whitening.mean.length);
+  const training = {
+    method: 'regularised PCA-whitening',
+    data: dataFacts.data,
+    images: whitening.images,
+    regularisation,
+    meanEigenvalue: Number(whitening.meanEigenvalue.toPrecision(6)),
+    varianceKept: Number(kept.toPrecision(4)),
+    command: dataFacts.command,
+  };
+  return writeSavedEncoder({
+    folder: out,
+    onnx: whiteningProgram(whitening, preprocessing, regularisation),
+    card: modelCard({ name, dimensions, dataFacts, training }),
+    manifest: {
+      name,
+      dimensions,
+      preprocessing,
+      outputs: { embedding: EMBEDDING_OUTPUT },
+      training,
+      dataLicence: dataFacts.licence,
+      created: new Date().toISOString(),
+    },
+    replace,
+  });
+}
+
+type Moments = { readonly count: number; readonly sums: Float64Array; readonly products: Float32Array };
+
+/** Sums of x and of x x' over all images. ONNX Runtime adds a block's products to the running total in one Gemm. */
+async function sumMoments(
+  images: AsyncIterable<Pixels> | Iterable<Pixels>,
+  preprocessing: Preprocessing,
+  onProgress: ((images: number) => void) | undefined,
+): Promise<Moments> {
+  const size = 3 * preprocessing.width * preprocessing.height;
+  const session = await InferenceSession.create(momentsProgram(size), { logSeverityLevel: 3 });
+  const sums = new Float64Array(size);
+  const block = new Float32Array(BLOCK_IMAGES * size);
+  let products = new Float32Array(size * size);
+  let count = 0;
+  let filled = 0;
+  const flush = async (): Promise<void> => {
+    for (let at = 0; at < filled * size; at++) sums[at % size] = sums[at % size]! + block[at]!;
+    const outputs = await session.run({
+      block: new Tensor('float32', block.subarray(0, filled * size), [filled, size]),
+      total: new Tensor('float32', products, [size, size]),
+    });
+    products = outputs.sum!.data as Float32Array<ArrayBuffer>; // The program declares a float32 output.
+    count += filled;
+    filled = 0;
+    onProgress?.(count);
+  };
+  try {
+    for await (const pixels of images) {
+      writeInputTensor({ pixels, preprocessing, target: block, index: filled++ });
+      if (filled === BLOCK_IMAGES) await flush();
+    }
+    if (filled > 0) await flush();
+  } finally {
+    await session.release();
+  }
+  return { count, sums, products };
+}
+
+/** sum = total + block' block. */
+function momentsProgram(size: number): Uint8Array {
+  return encodeModel({
+    opset: 17,
+    graph: {
+      name: 'second-moments',
+      inputs: [
+        { name: 'block', type: 'float32', dims: ['images', size] },
+        { name: 'total', type: 'float32', dims: [size, size] },
+      ],
+      outputs: [{ name: 'sum', type: 'float32', dims: [size, size] }],
+      initializers: [],
+      nodes: [{ op: 'Gemm', inputs: ['block', 'block', 'total'], outputs: ['sum'], attributes: { transA: 1 } }],
+    },
+  });
+}
+
+function modelCard(facts: {
+  readonly name: string;
+  readonly dimensions: number;
+  readonly dataFacts: WhiteningDataFacts;
+  readonly training: Readonly<Record<string, string | number | boolean>>;
+}): string {
+  const { name, dimensions, dataFacts, training } = facts;
+  const { width, height, fit } = WHITENING_PREPROCESSING;
+  return `# ${name}
+
+Regularised PCA-whitening of ${width}x${height} RGB pixels (\`fit: ${fit}\`) to ${dimensions} dimensions, L2-normalised: a baseline in closed form, fitted to
+unlabelled images. It compares layout and colour of whole pictures, at low resolution. It finds copies, rescaled and recompressed versions
+and pictures alike at a glance; it does not know objects, and is not invariant to mirroring, rotation or crops.
+
+- **Data**: ${dataFacts.data}, ${training.images} images, labels unused. Licence of the data: ${dataFacts.licence}
+- **Made by**: \`${dataFacts.command}\`
+- **Regularisation**: ${training.regularisation} x the mean eigenvalue (${training.meanEigenvalue}); the axes hold ${(100 * Number(training.varianceKept)).toFixed(1)} % of the variance.
+${dataFacts.notes === undefined ? '' : `\n${dataFacts.notes.trim()}\n`}`;
+}

@@ -1,0 +1,92 @@
+import type { CastAttrs, ClipByValueAttrs, EluInputs, LeakyReluAttrs, StepAttrs } from '@tensorflow/tfjs-core';
+import type { Graph, Value, ValueType } from '../graph.js';
+import { type Lowering, type LoweringTable, lowering } from '../lowering.js';
+import { cast, elementwise } from '../operators/arithmetic.js';
+
+const unary = (op: string): Lowering => lowering<'x'>((graph, { x }) => elementwise(graph, op, [x]));
+const binary = (op: string): Lowering => lowering<'a' | 'b'>((graph, { a, b }) => elementwise(graph, op, [a, b]));
+const number = (graph: Graph, like: Value, value: number): Value => graph.scalar(like.type, value);
+
+/** Kernels that treat each element by itself (or each pair of elements, broadcast). */
+export const ELEMENT_WISE: LoweringTable = {
+  Abs: unary('Abs'),
+  Ceil: unary('Ceil'),
+  Cos: unary('Cos'),
+  Elu: lowering<keyof EluInputs & string>((graph, { x }) => elementwise(graph, 'Elu', [x])),
+  Erf: unary('Erf'),
+  Exp: unary('Exp'),
+  Floor: unary('Floor'),
+  IsInf: unary('IsInf'),
+  IsNan: unary('IsNaN'),
+  IsFinite: lowering<'x'>((graph, { x }) => {
+    const infinite = elementwise(graph, 'IsInf', [x]);
+    return elementwise(graph, 'Not', [elementwise(graph, 'Or', [infinite, elementwise(graph, 'IsNaN', [x])])]);
+  }),
+  Log: unary('Log'),
+  Log1p: lowering<'x'>((graph, { x }) => elementwise(graph, 'Log', [elementwise(graph, 'Add', [x, number(graph, x, 1)])])),
+  LogicalNot: unary('Not'),
+  Neg: unary('Neg'),
+  Reciprocal: unary('Reciprocal'),
+  Relu: unary('Relu'),
+  // tfjs and ONNX both round halves to even.
+  Round: unary('Round'),
+  Rsqrt: lowering<'x'>((graph, { x }) => elementwise(graph, 'Reciprocal', [elementwise(graph, 'Sqrt', [x])])),
+  Sigmoid: unary('Sigmoid'),
+  Sign: unary('Sign'),
+  Sin: unary('Sin'),
+  Softplus: unary('Softplus'),
+  Sqrt: unary('Sqrt'),
+  Square: lowering<'x'>((graph, { x }) => elementwise(graph, 'Mul', [x, x])),
+  Tanh: unary('Tanh'),
+  LeakyRelu: lowering<'x', LeakyReluAttrs>((graph, { x }, { alpha }) => elementwise(graph, 'LeakyRelu', [x], { alpha: { float: alpha } })),
+  Prelu: lowering<'x' | 'alpha'>((graph, { x, alpha }) => {
+    const zero = graph.scalar('float32', 0);
+    const below = elementwise(graph, 'Mul', [elementwise(graph, 'Min', [x, zero]), alpha]);
+    return elementwise(graph, 'Add', [elementwise(graph, 'Max', [x, zero]), below]);
+  }),
+  ClipByValue: lowering<'x', ClipByValueAttrs>((graph, { x }, { clipValueMin, clipValueMax }) => {
+    const raised = elementwise(graph, 'Max', [x, number(graph, x, clipValueMin)]);
+    return elementwise(graph, 'Min', [raised, number(graph, x, clipValueMax)]);
+  }),
+  Relu6: lowering<'x'>((graph, { x }) => elementwise(graph, 'Min', [elementwise(graph, 'Relu', [x]), number(graph, x, 6)])),
+  Step: lowering<'x', StepAttrs>((graph, { x }, { alpha }) => {
+    const positive = cast(graph, elementwise(graph, 'Greater', [x, number(graph, x, 0)]), 'float32');
+    if (alpha === undefined || alpha === 0) return positive;
+    const rest = elementwise(graph, 'Mul', [
+      elementwise(graph, 'Sub', [graph.scalar('float32', 1), positive]),
+      graph.scalar('float32', alpha),
+    ]);
+    return elementwise(graph, 'Add', [positive, rest]);
+  }),
+  Cast: lowering<'x', CastAttrs>((graph, { x }, { dtype }) => cast(graph, x, valueType(dtype))),
+  Identity: lowering<'x'>((_graph, { x }) => x),
+
+  Add: binary('Add'),
+  AddN: lowering<string>((graph, inputs) => Object.values(inputs).reduce((sum, value) => elementwise(graph, 'Add', [sum, value]))),
+  Sub: binary('Sub'),
+  Multiply: binary('Mul'),
+  // tfjs divides integers as floats.
+  RealDiv: lowering<'a' | 'b'>((graph, { a, b }) => elementwise(graph, 'Div', [cast(graph, a, 'float32'), cast(graph, b, 'float32')])),
+  Maximum: binary('Max'),
+  Minimum: binary('Min'),
+  Pow: binary('Pow'),
+  SquaredDifference: lowering<'a' | 'b'>((graph, { a, b }) => {
+    const difference = elementwise(graph, 'Sub', [a, b]);
+    return elementwise(graph, 'Mul', [difference, difference]);
+  }),
+  Greater: binary('Greater'),
+  GreaterEqual: binary('GreaterOrEqual'),
+  Less: binary('Less'),
+  LessEqual: binary('LessOrEqual'),
+  Equal: binary('Equal'),
+  NotEqual: lowering<'a' | 'b'>((graph, { a, b }) => elementwise(graph, 'Not', [elementwise(graph, 'Equal', [a, b])])),
+  LogicalAnd: binary('And'),
+  LogicalOr: binary('Or'),
+  Select: lowering<'condition' | 't' | 'e'>((graph, { condition, t, e }) => elementwise(graph, 'Where', [condition, t, e])),
+};
+
+/** A tfjs dtype as the type of a graph value; throws for the two that tensors of numbers never have. */
+export function valueType(dtype: string): ValueType {
+  if (dtype === 'float32' || dtype === 'int32' || dtype === 'bool') return dtype;
+  throw new Error(`Tensors of ${dtype} cannot be compiled; use float32, int32 or bool.`);
+}

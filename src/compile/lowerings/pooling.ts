@@ -1,0 +1,81 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { type Graph, sizeOf, type Value } from '../graph.js';
+import { type LoweringTable, lowering } from '../lowering.js';
+import { elementwise } from '../operators/arithmetic.js';
+import { averagePool, convolveTransposed, maxPool, type Window } from '../operators/convolving.js';
+import { TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from '../operators/layout.js';
+import { expand, reshape, transpose } from '../operators/shaping.js';
+
+/** Pooling over windows, and its gradients. */
+export const POOLING: LoweringTable = {
+  MaxPool: lowering<'x', tf.MaxPoolAttrs>((graph, { x }, attributes) =>
+    transpose(graph, maxPool(graph, transpose(graph, x, TO_CHANNELS_FIRST), windowOf(x.dims, attributes)).largest, TO_CHANNELS_LAST),
+  ),
+  // The same MaxPool is asked for again: emitting it twice gives one node, whose second output says where each largest value stood.
+  MaxPoolGrad: lowering<'dy' | 'input', tf.MaxPoolGradAttrs>((graph, { dy, input }, attributes) => {
+    const window = windowOf(input.dims, attributes);
+    const x = transpose(graph, input, TO_CHANNELS_FIRST);
+    const { places } = maxPool(graph, x, window);
+    const gradient = scatter(graph, transpose(graph, dy, TO_CHANNELS_FIRST), places, { dims: x.dims, window });
+    return transpose(graph, gradient, TO_CHANNELS_LAST);
+  }),
+  AvgPool: lowering<'x', tf.AvgPoolAttrs>((graph, { x }, attributes) =>
+    transpose(graph, averagePool(graph, transpose(graph, x, TO_CHANNELS_FIRST), windowOf(x.dims, attributes)), TO_CHANNELS_LAST),
+  ),
+  // The true gradient. tfjs's cpu kernel divides by the whole window even where the forward pass left padding out of the count.
+  AvgPoolGrad: lowering<'dy' | 'input', tf.AvgPoolGradAttrs>((graph, { dy, input }, attributes) => {
+    const window = windowOf(input.dims, attributes);
+    const [, height = 1, width = 1, channels = 1] = input.dims;
+    const shares = graph.constant('float32', [1, 1, ...window.output], sharesOf(window, [height, width]));
+    const shared = elementwise(graph, 'Mul', [transpose(graph, dy, TO_CHANNELS_FIRST), shares]);
+    const ones = expand(graph, graph.scalar('float32', 1), [channels, 1, ...window.size]);
+    const spread = convolveTransposed(graph, shared, ones, { window: { ...window, output: [height, width] }, group: channels });
+    return transpose(graph, spread, TO_CHANNELS_LAST);
+  }),
+};
+
+/** Each value of dy at its place in zeros of shape `dims`; where windows overlap, values that fall on the same place are added. */
+function scatter(graph: Graph, dy: Value, places: Value, options: { readonly dims: readonly number[]; readonly window: Window }): Value {
+  const { dims, window } = options;
+  const { size, strides, pads } = window;
+  const [, , height = 1, width = 1] = dims;
+  const disjoint = strides[0] >= size[0] && strides[1] >= size[1];
+  const exact = pads.top + pads.left === 0 && window.output[0] * strides[0] === height && window.output[1] * strides[1] === width;
+  if (disjoint && exact && size[0] === strides[0] && size[1] === strides[1]) {
+    const attributes = { kernel_shape: [...size], strides: [...strides] };
+    return graph.emitOne({ op: 'MaxUnpool', inputs: [dy, places], type: dy.type, dims, attributes });
+  }
+  const count = sizeOf(dy.dims);
+  const zeros = expand(graph, graph.constant('float32', [1], Float32Array.of(0)), [sizeOf(dims)]);
+  const inputs = [zeros, reshape(graph, places, [count]), reshape(graph, dy, [count])];
+  const attributes = { axis: 0, reduction: 'add' };
+  return reshape(graph, graph.emitOne({ op: 'ScatterElements', inputs, type: dy.type, dims: [sizeOf(dims)], attributes }), dims);
+}
+
+/** 1 / number of pixels in each window, padding not counted: [output height x output width]. */
+function sharesOf(window: Window, [height, width]: readonly [number, number]): Float32Array {
+  const { size, strides, pads, output } = window;
+  const inside = (index: number, axis: 0 | 1, before: number, length: number): number => {
+    const begin = index * strides[axis] - before;
+    return Math.min(begin + size[axis], length) - Math.max(begin, 0);
+  };
+  return Float32Array.from({ length: output[0] * output[1] }, (_, index) => {
+    const [row, column] = [Math.floor(index / output[1]), index % output[1]];
+    return 1 / (inside(row, 0, pads.top, height) * inside(column, 1, pads.left, width));
+  });
+}
+
+function windowOf(
+  inputShape: readonly number[],
+  attributes: Pick<tf.MaxPoolAttrs, 'filterSize' | 'strides' | 'pad' | 'dimRoundingMode'>,
+): Window {
+  const [n = 1, h = 1, w = 1, c = 1] = inputShape;
+  const { filterSize, strides, pad, dimRoundingMode } = attributes;
+  const info = tf.backend_util.computePool2DInfo([n, h, w, c], filterSize, strides, 1, pad, dimRoundingMode);
+  return {
+    size: [info.filterHeight, info.filterWidth],
+    strides: [info.strideHeight, info.strideWidth],
+    pads: info.padInfo,
+    output: [info.outHeight, info.outWidth],
+  };
+}

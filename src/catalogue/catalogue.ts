@@ -100,7 +100,10 @@ export interface Catalogue {
   thumbnail(collection: string, id: ImageId): Promise<Uint8Array | undefined>;
   original(collection: string, id: ImageId): Promise<Uint8Array | undefined>;
   /** In order of commit. The cursor is opaque; records committed while paging appear on later pages. */
-  list(collection: string, page: { readonly limit: number; readonly cursor?: string; readonly filter?: Filter }): Promise<Page<ImageRecord>>;
+  list(
+    collection: string,
+    page: { readonly limit: number; readonly cursor?: string; readonly filter?: Filter },
+  ): Promise<Page<ImageRecord>>;
   neighbours(query: NeighbourQuery): Promise<readonly Neighbour[]>;
   statistics(): Promise<CatalogueStatistics>;
   /** Writes the index files now, so that the next start need not rebuild. Also done by the catalogue itself, now and then and on close. */

@@ -1,0 +1,269 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { CatalogueStatistics, Neighbour, NeighbourQuery, Sequence } from './catalogue.js';
+import type { CommitReport, ReadRequest, RequestOutcome, WriteRequest } from './catalogue-requests.js';
+import { checkCollectionName, checkedImageId, checkedNewImage, checkedPage, checkedQuery } from './checked-input.js';
+import { CollectionIndex } from './collection-index.js';
+import { ExactIndex } from './exact-index.js';
+import type { HnswIndex, HnswSettings } from './hnsw-index.js';
+import { flushFolder, IndexFiles } from './index-file.js';
+import { RecordStore, type StoreChange, type StoreWrite, type WriteOutcome } from './record-store.js';
+
+export type EngineOptions = {
+  readonly folder: string;
+  readonly encoderId: string;
+  readonly settings: HnswSettings;
+  readonly collectionsMax: number;
+  /** A collection's index file is written after this many changes. */
+  readonly saveEveryChanges: number;
+  readonly lockTimeoutMs: number;
+  readonly reserveBytes: number;
+  readonly now: () => number;
+  readonly onCommit: (report: CommitReport) => void;
+  /** What an operator should know and nobody waits for: an index file not trusted, a save that failed. */
+  readonly onWarning: (message: string) => void;
+  /** Frees the memory of graphs that were dropped; V8 does not know of it. */
+  readonly collectGarbage: () => void;
+};
+
+type Indexed = { readonly index: CollectionIndex; readonly name: string; changes: number };
+
+/** Vectors of a loaded graph that are compared with the store's. */
+const SPOT_CHECKS = 32;
+
+/**
+ * One owner of record store and indexes, on one thread, with no queue of its own: `RequestTurns` decides what is done when. Every call leaves
+ * index and store in step, and what `write` answered is on disk and found by the very next search.
+ */
+export class CatalogueEngine {
+  readonly #options: EngineOptions;
+  readonly #store: RecordStore;
+  readonly #files: IndexFiles;
+  readonly #collections = new Map<number, Indexed>();
+  #saving: Promise<void> | undefined;
+
+  /** Opens the folder, made where it is missing, and takes its lock. Blocks until every collection can be searched. Throws as RecordStore does. */
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const { folder, encoderId, settings } = options;
+    const indexFolder = join(folder, 'indexes');
+    mkdirSync(folder, { recursive: true });
+    const encoder = { id: encoderId, dimensions: settings.dimensions };
+    this.#store = new RecordStore({ ...options, encoder });
+    try {
+      mkdirSync(indexFolder, { recursive: true });
+      flushFolder(folder);
+      this.#files = new IndexFiles(indexFolder, { catalogueId: this.#store.identity.catalogueId, encoderId, settings });
+      this.#files.removeStrays();
+      for (const { key, name } of this.#store.collections()) this.#collections.set(key, this.#opened(key, name));
+    } catch (error) {
+      this.#store.close();
+      throw error;
+    }
+  }
+
+  #opened(key: number, name: string): Indexed {
+    const flat = new ExactIndex(this.#options.settings.dimensions);
+    for (const { sequence, embedding } of this.#store.embeddings(key)) flat.add(sequence, embedding);
+    const loaded = this.#files.load(key, (generation) => this.#store.knowsGeneration(key, generation));
+    const fault = loaded.refused ?? faultOfGraph(loaded.index, loaded.labels, flat);
+    if (fault !== undefined && (loaded.index !== undefined || !loaded.missing)) {
+      this.#options.onWarning(`Index file of collection ${name} is not used, and built anew from the records: ${fault}.`);
+    }
+    const graph = fault === undefined ? loaded.index : undefined;
+    return { index: new CollectionIndex(this.#options.settings, flat, graph), name, changes: graph === undefined ? flat.size : 0 };
+  }
+
+  /** Commits these writes as one group with one flush, puts them into the indexes, and answers each. */
+  write(requests: readonly WriteRequest[]): RequestOutcome[] {
+    const begun = performance.now();
+    const outcomes = this.#store.commit(requests.map((request) => () => this.#storeWrite(request)));
+    this.#options.onCommit({ images: requests.length, ms: performance.now() - begun });
+    requests.forEach((request, place) => {
+      const outcome = outcomes[place]!;
+      // On a full disk removing must still work: it is what makes room.
+      if (request.method === 'remove' && 'error' in outcome && outcome.error.code === 'DISK_FULL') {
+        outcomes[place] = this.#store.commitFreeing(() => this.#storeWrite(request));
+      }
+    });
+    for (const outcome of outcomes) if ('value' in outcome && outcome.change !== undefined) this.#follow(outcome.change);
+    this.#store.reclaim();
+    return outcomes.map((outcome: WriteOutcome<unknown>) => ('error' in outcome ? outcome : { value: outcome.value }));
+  }
+
+  #storeWrite(request: WriteRequest): StoreWrite<unknown> {
+    checkCollectionName(request.args[0]);
+    switch (request.method) {
+      case 'add':
+        return this.#store.add(request.args[0], checkedNewImage(request.args[1], this.#options.settings.dimensions));
+      case 'remove':
+        return this.#store.remove(...request.args);
+      case 'patchMetadata':
+        return this.#store.patchMetadata(...request.args);
+    }
+  }
+
+  #follow({ collection, removed, added }: StoreChange): void {
+    const indexed = this.#indexed(collection);
+    indexed.changes++;
+    if (removed !== undefined) indexed.index.remove(removed);
+    if (added !== undefined) indexed.index.add(added.sequence, added.embedding);
+  }
+
+  #indexed(key: number): Indexed {
+    const known = this.#collections.get(key);
+    if (known !== undefined) return known;
+    const name = this.#store.collections().find((collection) => collection.key === key)?.name;
+    if (name === undefined) throw new Error(`Collection ${key} is not in the record store. This is a bug.`);
+    const { settings } = this.#options;
+    const indexed: Indexed = { index: new CollectionIndex(settings, new ExactIndex(settings.dimensions)), name, changes: 0 };
+    this.#collections.set(key, indexed);
+    return indexed;
+  }
+
+  /** Answers one read; throws a SearchError. `statistics` leaves `queued` to whoever queues. */
+  read(request: ReadRequest): unknown {
+    return this.#store.read(() => {
+      const { method, args } = request;
+      if (method === 'statistics') return this.#statistics();
+      if (method === 'neighbours') return this.#neighbours(checkedQuery(args[0], this.#options.settings.dimensions));
+      checkCollectionName(args[0]);
+      switch (method) {
+        case 'get':
+          return this.#store.get(args[0], checkedImageId(args[1]));
+        case 'findBySha256':
+          return this.#store.findBySha256(...args);
+        case 'embedding':
+          return this.#store.embedding(args[0], checkedImageId(args[1]));
+        case 'thumbnail':
+        case 'original':
+          return this.#store.blob(method, args[0], checkedImageId(args[1]));
+        case 'list':
+          return this.#store.list(args[0], { ...checkedPage(args[1]), filter: args[1].filter });
+      }
+    });
+  }
+
+  #neighbours(query: NeighbourQuery): Neighbour[] {
+    const key = this.#store.collectionKey(query.collection);
+    if (key === undefined) return [];
+    const { index } = this.#indexed(key);
+    const options = { ef: query.ef ?? this.#options.settings.ef, exact: query.exact ?? false };
+    const matches =
+      query.filter === undefined
+        ? index.search(query.embedding, query.k, options)
+        : index.searchAmong(query.embedding, query.k, { ...options, passes: this.#store.passing(key, query.filter) });
+    const least = query.minSimilarity ?? Number.NEGATIVE_INFINITY;
+    return matches
+      .filter(({ similarity }) => similarity >= least)
+      .map(({ label, similarity }) => {
+        const image = this.#store.matched(label);
+        if (image === undefined) throw new Error(`The index holds ${label}, which the record store does not. This is a bug.`);
+        return { ...image, similarity, sequence: label as Sequence }; // labels are the sequences they were added under
+      });
+  }
+
+  #statistics(): CatalogueStatistics {
+    const { database, wal } = this.#store.fileBytes;
+    const collections = [...this.#collections.values()].map(({ name, index }) => {
+      return { name, images: index.size, indexed: index.indexed, deleted: index.removed, rebuilding: index.isRebuilding };
+    });
+    collections.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return { collections, lastSequence: this.#store.lastSequence, databaseBytes: database, walBytes: wal, queued: 0 };
+  }
+
+  get hasWork(): boolean {
+    for (const { index } of this.#collections.values()) if (index.hasWork) return true;
+    return false;
+  }
+
+  /** True while an index file is being written, when graphs stand still and only their tails grow. */
+  get isSaving(): boolean {
+    return this.#saving !== undefined;
+  }
+
+  /** Brings graphs nearer to their records for about `budgetMs`. Returns how many vectors it put into them. */
+  work(budgetMs: number): number {
+    for (const [key, indexed] of this.#collections) {
+      if (!indexed.index.hasWork) continue;
+      const { inserted, droppedGraph } = indexed.index.work(budgetMs);
+      if (droppedGraph) {
+        indexed.changes += this.#options.saveEveryChanges;
+        this.#options.collectGarbage();
+      }
+      // To the end of the line, so that a large collection does not hold up the others.
+      this.#collections.delete(key);
+      this.#collections.set(key, indexed);
+      return inserted;
+    }
+    return 0;
+  }
+
+  /** Starts writing the index files that have gathered `saveEveryChanges`, or any change at all; does not wait. Failures are warnings. */
+  saveSome(which: 'due' | 'changed'): void {
+    const least = which === 'due' ? this.#options.saveEveryChanges : 1;
+    if (this.#saving !== undefined || ![...this.#collections.values()].some(({ changes }) => changes >= least)) return;
+    this.#save(least).catch((error: unknown) => this.#options.onWarning(`Index file was not saved: ${String(error)}`));
+  }
+
+  /** Writes every index file that lags behind its records. Rejects with DISK_FULL or INTERNAL. */
+  async saveIndexes(): Promise<void> {
+    while (this.#saving !== undefined) await this.#saving.catch(() => undefined); // its own caller is told
+    await this.#save(1);
+  }
+
+  #save(leastChanges: number): Promise<void> {
+    this.#saving = this.#saveCollections(leastChanges).finally(() => {
+      this.#saving = undefined;
+    });
+    return this.#saving;
+  }
+
+  async #saveCollections(leastChanges: number): Promise<void> {
+    for (const [key, indexed] of [...this.#collections]) {
+      const { changes, index } = indexed;
+      if (changes < leastChanges || index.indexed === 0) continue;
+      // Counted from now on; put back where the save fails, so that it is tried again.
+      indexed.changes = 0;
+      try {
+        await index.withStillGraph((graph) =>
+          this.#files.save(key, graph, (generation) => this.#store.rememberGeneration(key, generation)),
+        );
+      } catch (error) {
+        indexed.changes += changes;
+        throw error;
+      }
+    }
+  }
+
+  get isRebuilding(): boolean {
+    for (const { index } of this.#collections.values()) if (index.isRebuilding) return true;
+    return false;
+  }
+
+  /** Saves what can be saved and lets the folder go. A failed save is a warning: the next start builds the index from the records. */
+  async close(): Promise<void> {
+    try {
+      await this.saveIndexes();
+    } catch (error) {
+      this.#options.onWarning(`Index file was not saved: ${String(error)}`);
+    }
+    this.#store.close();
+  }
+}
+
+/** Why a graph read from a file is not the one of these vectors; undefined where it is, and then what was removed since is marked in it. */
+function faultOfGraph(graph: HnswIndex, labels: readonly number[], flat: ExactIndex): string | undefined {
+  const live = labels.filter((label) => flat.has(label));
+  const wanted = flat.labels().filter((label) => label <= graph.highest);
+  if (live.length !== wanted.length) return `it lacks ${wanted.length - live.length} of ${wanted.length} images`;
+  graph.markRemoved(labels.filter((label) => !flat.has(label)));
+  const step = Math.max(1, Math.floor(live.length / SPOT_CHECKS));
+  for (let place = 0; place < live.length; place += step) {
+    const label = live[place]!;
+    const stored = flat.vector(label)!;
+    const inGraph = graph.vector(label);
+    if (inGraph === undefined || stored.some((element, at) => element !== inGraph[at])) return `it holds another vector for image ${label}`;
+  }
+  return undefined;
+}

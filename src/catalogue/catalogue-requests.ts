@@ -1,0 +1,37 @@
+import type { SearchErrorData } from '../errors.js';
+import type { Catalogue } from './catalogue.js';
+
+type Methods = Omit<Catalogue, 'close'>;
+type RequestOf<Method extends keyof Methods> = {
+  [Name in Method]: { readonly method: Name; readonly args: Parameters<Methods[Name]> };
+}[Method];
+
+/** What changes records; such requests are committed in groups. */
+export type WriteRequest = RequestOf<'add' | 'remove' | 'patchMetadata'>;
+/** What is answered at once, from one state of records and index. */
+export type ReadRequest = RequestOf<Exclude<keyof Methods, WriteRequest['method'] | 'saveIndexes'>>;
+/** One call of a {@link Catalogue}'s method as data; answered by its value or an error. */
+export type CatalogueRequest = WriteRequest | ReadRequest | RequestOf<'saveIndexes'>;
+
+export type RequestOutcome = { readonly value: unknown } | { readonly error: unknown };
+
+/** How many writes one transaction held and how long it took until it was flushed. */
+export type CommitReport = { readonly images: number; readonly ms: number };
+
+/** From the catalogue's owner to its worker thread. */
+export type MessageToWorker =
+  | { readonly kind: 'request'; readonly number: number; readonly request: CatalogueRequest }
+  | { readonly kind: 'close' };
+
+/** From the worker thread to the catalogue's owner. `closed` is the last. */
+export type MessageFromWorker =
+  | { readonly kind: 'opened' | 'closed' }
+  | { readonly kind: 'failed'; readonly error: SearchErrorData }
+  | { readonly kind: 'answer'; readonly number: number; readonly value: unknown }
+  | { readonly kind: 'refusal'; readonly number: number; readonly error: SearchErrorData }
+  | { readonly kind: 'commit'; readonly report: CommitReport }
+  | { readonly kind: 'warning'; readonly message: string };
+
+export function isWrite(request: CatalogueRequest): request is WriteRequest {
+  return request.method === 'add' || request.method === 'remove' || request.method === 'patchMetadata';
+}

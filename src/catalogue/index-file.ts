@@ -1,0 +1,230 @@
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SearchError } from '../errors.js';
+import { HnswIndex, type HnswSettings } from './hnsw-index.js';
+
+/** What an index file was made of; it must agree with the catalogue in every point before the file is read. */
+export type IndexFileFacts = { readonly catalogueId: string; readonly encoderId: string; readonly settings: HnswSettings };
+
+/** The small file beside an index file that says what the large one is, and makes it count: no side-car, no index. */
+type SideCar = {
+  readonly format: 1;
+  readonly file: string;
+  readonly generation: string;
+  readonly space: 'ip';
+  readonly dimensions: number;
+  readonly m: number;
+  readonly catalogueId: string;
+  readonly encoderId: string;
+  readonly vectors: number;
+  readonly lastSequence: number;
+  readonly bytes: number;
+  readonly sha256: string;
+};
+
+/** A graph read from its file, or why it was not trusted; `missing` where there is none. */
+export type LoadedIndex =
+  | { readonly index: HnswIndex; readonly labels: readonly number[]; readonly generation: string; readonly refused?: undefined }
+  | { readonly index?: undefined; readonly refused: string; readonly missing: boolean };
+
+const HASH_CHUNK_BYTES = 1 << 20;
+
+/**
+ * Index files of one catalogue, in their own folder. A file is only ever a cache of the record store; what gives any doubt is not read, since
+ * hnswlib takes a damaged file for a good one, or dies of it.
+ *
+ * A save writes under a new name, checks the length, hashes what is really on disk, flushes, renames, flushes the folder, and then swaps the
+ * side-car: a kill at any moment leaves the former file in force, whole.
+ */
+export class IndexFiles {
+  readonly #folder: string;
+  readonly #facts: IndexFileFacts;
+
+  constructor(folder: string, facts: IndexFileFacts) {
+    this.#folder = folder;
+    this.#facts = facts;
+  }
+
+  /**
+   * Writes the graph of a collection. `beforeUse` is called with the new generation when the file is whole and before it counts: the record
+   * store remembers it there, so that a store restored from an older backup never trusts a newer index. Throws DISK_FULL or INTERNAL; the former file then stays.
+   */
+  async save(key: number, index: HnswIndex, beforeUse: (generation: string) => void): Promise<void> {
+    const generation = randomUUID();
+    const file = `${key}-${generation}.hnsw`;
+    const path = join(this.#folder, file);
+    const temporary = `${path}.tmp`;
+    const { dimensions, m } = index.settings;
+    const vectors = index.count;
+    const lastSequence = index.highest;
+    try {
+      await index.write(temporary);
+      const { bytes, sha256 } = await hashAndFlush(temporary);
+      if (bytes < smallestFileBytes(index)) {
+        throw new SearchError(
+          'DISK_FULL',
+          `Index file of ${vectors} vectors was cut at ${bytes} bytes; free disk space, it is then saved again.`,
+        );
+      }
+      renameSync(temporary, path);
+      flushFolder(this.#folder);
+      beforeUse(generation);
+      const { catalogueId, encoderId } = this.#facts;
+      const sideCar: SideCar = {
+        ...{ format: 1, file, generation, space: 'ip', dimensions, m, catalogueId, encoderId },
+        ...{ vectors, lastSequence, bytes, sha256 },
+      };
+      this.#writeSideCar(key, sideCar);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      rmSync(path, { force: true });
+      throw asSaveError(error);
+    }
+    for (const name of readdirSync(this.#folder))
+      if (name.startsWith(`${key}-`) && name !== file) rmSync(join(this.#folder, name), { force: true });
+  }
+
+  /** Reads the graph of a collection if every check holds. `isKnown` asks the record store for the file's generation. Never throws for the file's sake. */
+  load(key: number, isKnown: (generation: string) => boolean): LoadedIndex {
+    const sideCarPath = this.#sideCarPath(key);
+    if (!existsSync(sideCarPath)) return { refused: 'there is no index file', missing: true };
+    const refused = (reason: string): LoadedIndex => ({ refused: reason, missing: false });
+    let sideCar: SideCar;
+    try {
+      sideCar = JSON.parse(readFileSync(sideCarPath, 'utf8')) as SideCar; // every field is compared below before it is used
+    } catch (error) {
+      return refused(`its side-car cannot be read: ${String(error)}`);
+    }
+    const fault = this.#faultOf(sideCar, key);
+    if (fault !== undefined) return refused(fault);
+    if (!isKnown(sideCar.generation)) return refused('it was written for another state of the record store');
+    const path = join(this.#folder, sideCar.file);
+    try {
+      if (statSync(path).size !== sideCar.bytes) return refused(`it has ${statSync(path).size} bytes instead of ${sideCar.bytes}`);
+      if (hashFile(path) !== sideCar.sha256) return refused('its SHA-256 is not the one of its side-car');
+      const { index, labels } = HnswIndex.read(path, this.#facts.settings);
+      if (labels.length !== sideCar.vectors || index.highest !== sideCar.lastSequence)
+        return refused('it holds other vectors than its side-car says');
+      return { index, labels, generation: sideCar.generation };
+    } catch (error) {
+      return refused(`it cannot be read: ${String(error)}`);
+    }
+  }
+
+  /** Removes what a killed save left behind, and files that no side-car names. */
+  removeStrays(): void {
+    const names = readdirSync(this.#folder);
+    const named = new Set<string>();
+    for (const name of names.filter((name) => name.endsWith('.json'))) {
+      named.add(name);
+      try {
+        named.add((JSON.parse(readFileSync(join(this.#folder, name), 'utf8')) as SideCar).file); // a name that is only compared
+      } catch {
+        // An unreadable side-car names no file; load() reports it and the next save replaces it.
+      }
+    }
+    for (const name of names) if (!named.has(name)) rmSync(join(this.#folder, name), { force: true, recursive: true });
+  }
+
+  #faultOf(sideCar: SideCar | null, key: number): string | undefined {
+    if (sideCar === null || typeof sideCar !== 'object' || sideCar.format !== 1) return 'its side-car is of another format';
+    const { settings, catalogueId, encoderId } = this.#facts;
+    if (sideCar.file !== `${key}-${sideCar.generation}.hnsw` || !/^[0-9a-f-]{36}$/.test(sideCar.generation))
+      return 'its side-car names another file';
+    if (sideCar.dimensions !== settings.dimensions)
+      return `it holds vectors of ${sideCar.dimensions} dimensions instead of ${settings.dimensions}`;
+    if (sideCar.space !== 'ip') return `it measures by ${sideCar.space} instead of ip`;
+    if (sideCar.m !== settings.m) return `it was built with M ${sideCar.m} instead of ${settings.m}`;
+    if (sideCar.encoderId !== encoderId) return `it was made by encoder ${sideCar.encoderId}`;
+    if (sideCar.catalogueId !== catalogueId) return 'it belongs to another catalogue';
+    return undefined;
+  }
+
+  #writeSideCar(key: number, sideCar: SideCar): void {
+    const path = this.#sideCarPath(key);
+    const descriptor = openSync(`${path}.tmp`, 'w');
+    try {
+      writeSync(descriptor, `${JSON.stringify(sideCar, null, 2)}\n`);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(`${path}.tmp`, path);
+    flushFolder(this.#folder);
+  }
+
+  #sideCarPath(key: number): string {
+    return join(this.#folder, `${key}.json`);
+  }
+}
+
+/** Makes renames and new files in a folder survive a power failure. */
+export function flushFolder(folder: string): void {
+  const descriptor = openSync(folder, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** hnswlib's file: a header of 96 bytes; a node's vector, links of the ground level, label; the upper levels come on top. */
+function smallestFileBytes(index: HnswIndex): number {
+  const { dimensions, m } = index.settings;
+  return 96 + index.count * (4 * dimensions + 4 * (2 * m + 1) + 12);
+}
+
+async function hashAndFlush(path: string): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  const handle = await open(path, 'r+');
+  try {
+    const hash = createHash('sha256');
+    const chunk = new Uint8Array(HASH_CHUNK_BYTES);
+    let bytes = 0;
+    for (;;) {
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, bytes);
+      if (bytesRead === 0) break;
+      hash.update(chunk.subarray(0, bytesRead));
+      bytes += bytesRead;
+    }
+    await handle.sync();
+    return { bytes, sha256: hash.digest('hex') };
+  } finally {
+    await handle.close();
+  }
+}
+
+function hashFile(path: string): string {
+  const descriptor = openSync(path, 'r');
+  try {
+    const hash = createHash('sha256');
+    const chunk = new Uint8Array(HASH_CHUNK_BYTES);
+    for (let read = readSync(descriptor, chunk); read > 0; read = readSync(descriptor, chunk)) hash.update(chunk.subarray(0, read));
+    return hash.digest('hex');
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function asSaveError(error: unknown): SearchError {
+  if (error instanceof SearchError) return error;
+  const isFull = error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+  if (isFull)
+    return new SearchError('DISK_FULL', 'No space is left to save an index file; free disk space, it is then saved again.', {
+      cause: error,
+    });
+  return new SearchError('INTERNAL', `Index file could not be saved: ${String(error)}`, { cause: error });
+}

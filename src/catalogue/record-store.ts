@@ -1,0 +1,478 @@
+import { randomUUID } from 'node:crypto';
+import { rmSync, statSync } from 'node:fs';
+import { endianness } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { SearchError } from '../errors.js';
+import type { AddResult, ImageId, ImageRecord, Metadata, NewImage, Page, Sequence } from './catalogue.js';
+import { DiskReserve } from './disk-reserve.js';
+import type { Filter } from './filter.js';
+import { filterToSql } from './filter-sql.js';
+import { flushFolder } from './index-file.js';
+import { mergePatch, metadataToJson } from './metadata.js';
+import { asStoreError } from './store-errors.js';
+import { migrate, type StoreIdentity } from './store-schema.js';
+import { LABEL_LIMIT } from './vector-index.js';
+
+export type RecordStoreOptions = {
+  /** An existing folder. Never open its files otherwise in this process: closing any descriptor of a file drops this process's locks on it. */
+  readonly folder: string;
+  /** Undefined: whatever encoder the store was made with (for checks); there must be a store then. */
+  readonly encoder?: { readonly id: string; readonly dimensions: number };
+  /** How long to wait for another process to let go of the folder. */
+  readonly lockTimeoutMs: number;
+  readonly reserveBytes: number;
+  /** Collections that may be created. */
+  readonly collectionsMax: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+};
+
+/** What a write changed, for the index that follows the store: labels to remove and one to add. */
+export type StoreChange = {
+  readonly collection: number;
+  readonly removed?: Sequence;
+  readonly added?: { readonly sequence: Sequence; readonly embedding: Float32Array };
+};
+
+/** A write's answer and what it changed; thrown SearchErrors are its answer too. */
+export type StoreWrite<T> = { readonly value: T; readonly change?: StoreChange };
+export type WriteOutcome<T> = { readonly value: T; readonly change?: StoreChange } | { readonly error: SearchError };
+
+const WAL_BYTES_KEPT = 32 * 1024 * 1024;
+/** Pages given back to the file system at a time; small enough for the log that this needs to fit into the released reserve. */
+const VACUUM_PAGES = 256;
+
+/**
+ * The truth: every image's record, embedding and thumbnail in one SQLite file. A group of writes is one transaction and one flush
+ * (`synchronous=FULL`), and what `commit` has returned survives a power failure. Locked for as long as it is open: SQLite's own lock, which ends
+ * with the process however it dies.
+ */
+export class RecordStore {
+  readonly identity: StoreIdentity;
+  readonly #database: Database.Database;
+  readonly #options: RecordStoreOptions;
+  readonly #path: string;
+  readonly #reserve: DiskReserve;
+  readonly #statements: Statements;
+  #failure: SearchError | undefined;
+
+  /** Opens or makes the store. Throws CATALOGUE_LOCKED, CATALOGUE_DAMAGED, ENCODER_MISMATCH, DISK_FULL or NATIVE_MODULE_MISSING. */
+  constructor(options: RecordStoreOptions) {
+    this.#options = options;
+    this.#path = join(options.folder, 'catalogue.db');
+    this.#reserve = new DiskReserve(options.folder, options.reserveBytes);
+    let database: Database.Database | undefined;
+    try {
+      try {
+        database = this.#open();
+      } catch (error) {
+        if (asStoreError(error, options.folder).code !== 'DISK_FULL' || !this.#reserve.release()) throw error;
+        database = this.#open();
+      }
+      this.#database = database;
+      const { id = '', dimensions = 0 } = options.encoder ?? {};
+      this.identity = migrate(database, { catalogueId: randomUUID(), encoderId: id, dimensions });
+      this.#refuseOtherEncoder();
+      this.#statements = prepareStatements(database);
+      flushFolder(options.folder);
+      rmSync(join(options.folder, 'reserve.tmp'), { force: true });
+      this.#reserve.restore();
+    } catch (error) {
+      database?.close();
+      throw asStoreError(error, options.folder);
+    }
+  }
+
+  #open(): Database.Database {
+    const database = new Database(this.#path, { timeout: this.#options.lockTimeoutMs, fileMustExist: this.#options.encoder === undefined });
+    try {
+      // Before anything touches the file: exclusive mode keeps the lock from the first read on, and needs no shared-memory file.
+      database.pragma('locking_mode = EXCLUSIVE');
+      database.pragma('auto_vacuum = INCREMENTAL');
+      database.pragma('journal_mode = WAL');
+      database.pragma('synchronous = FULL');
+      database.pragma('fullfsync = ON');
+      database.pragma('foreign_keys = ON');
+      database.pragma(`journal_size_limit = ${WAL_BYTES_KEPT}`);
+      database.exec('BEGIN IMMEDIATE; COMMIT');
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  #refuseOtherEncoder(): void {
+    const { encoder, folder } = this.#options;
+    if (encoder === undefined) return;
+    const { encoderId, dimensions } = this.identity;
+    if (encoderId === encoder.id && dimensions === encoder.dimensions) return;
+    const message =
+      `The catalogue in ${folder} was made with encoder ${encoderId} (${dimensions} dimensions); this server runs encoder ${encoder.id} ` +
+      `(${encoder.dimensions}). Their embeddings cannot be compared: start with encoder ${encoderId}, or use another data folder.`;
+    throw new SearchError('ENCODER_MISMATCH', message);
+  }
+
+  /**
+   * Runs writes as one transaction with one flush. Each is undone alone where it throws; its error is its outcome, and the others stand. Where
+   * the transaction itself fails, each is tried in a transaction of its own, so that one write too large for the disk does not fail the rest.
+   */
+  commit<T>(writes: readonly (() => StoreWrite<T>)[]): WriteOutcome<T>[] {
+    if (this.#failure !== undefined) return writes.map(() => ({ error: this.#failure! }));
+    try {
+      return this.#transaction(writes);
+    } catch (error) {
+      const failure = this.#noted(error);
+      if (failure.code !== 'DISK_FULL') return writes.map(() => ({ error: failure }));
+      if (writes.length > 1) return writes.flatMap((write) => this.commit([write]));
+      return [{ error: failure }];
+    }
+  }
+
+  /** As `commit` of one write that must go through on a full disk: gives up the reserve where it has to. */
+  commitFreeing<T>(write: () => StoreWrite<T>): WriteOutcome<T> {
+    const [outcome] = this.commit([write]);
+    const isFull = outcome !== undefined && 'error' in outcome && outcome.error.code === 'DISK_FULL';
+    if (!isFull || !this.#reserve.release()) return outcome!;
+    return this.commit([write])[0]!;
+  }
+
+  #transaction<T>(writes: readonly (() => StoreWrite<T>)[]): WriteOutcome<T>[] {
+    const { begin, commit, rollback, savepoint, release, undo } = this.#statements;
+    begin.run();
+    try {
+      const outcomes = writes.map((write): WriteOutcome<T> => {
+        savepoint.run();
+        try {
+          const outcome = write();
+          release.run();
+          return outcome;
+        } catch (error) {
+          const failure = asStoreError(error, this.#options.folder);
+          // A fault of the disk concerns all of them, and may have ended the transaction already.
+          if (failure.code === 'CATALOGUE_DAMAGED' || (failure.code === 'DISK_FULL' && failure !== error)) throw error;
+          undo.run();
+          release.run();
+          return { error: failure };
+        }
+      });
+      commit.run();
+      return outcomes;
+    } catch (error) {
+      if (this.#database.inTransaction) rollback.run();
+      throw error;
+    }
+  }
+
+  /** An add, to be run by `commit`. Throws ID_EXISTS, CATALOGUE_FULL, and DISK_FULL while there is no space for the reserve. */
+  add(collectionName: string, image: NewImage): StoreWrite<AddResult> {
+    // Without its reserve the store only takes writes that can free space.
+    if (!this.#reserve.isInPlace && !this.#reserve.restore()) throw diskFull(this.#options.folder);
+    const collection = this.#collectionKeyOrNew(collectionName);
+    const statements = this.#statements;
+    const same = statements.idBySha256.get(collection, image.sha256);
+    if (same !== undefined) return { value: { id: same.id as ImageId, status: 'exists' } };
+    const id = image.id ?? this.#freeId(collection, image.sha256);
+    const former = statements.imageById.get(collection, id);
+    if (former !== undefined && !image.replace) {
+      const message = `Image ${JSON.stringify(id)} exists with other bytes. Choose another id, or replace it.`;
+      throw new SearchError('ID_EXISTS', message);
+    }
+    const metadata = metadataToJson(image.metadata);
+    if (former !== undefined) statements.removeImage.run(former.sequence);
+    const now = this.#options.now();
+    const { lastInsertRowid } = statements.insertImage.run({
+      ...{ collection, id, sha256: image.sha256, perceptualHash: image.perceptualHash, format: image.format, width: image.width },
+      ...{ height: image.height, bytes: image.bytes, fileName: image.fileName, addedAt: former?.addedAt ?? now, updatedAt: now, metadata },
+    });
+    const sequence = Number(lastInsertRowid) as Sequence;
+    if (sequence > LABEL_LIMIT) {
+      const message = `The catalogue has numbered ${LABEL_LIMIT} images, as many as its indexes can. Use another data folder.`;
+      throw new SearchError('CATALOGUE_FULL', message);
+    }
+    statements.insertEmbedding.run(sequence, toLittleEndian(image.embedding));
+    statements.insertThumbnail.run(sequence, image.thumbnail);
+    if (image.original !== undefined) statements.insertOriginal.run(sequence, image.original);
+    const added = { sequence, embedding: image.embedding };
+    if (former === undefined) return { value: { id, status: 'added' }, change: { collection, added } };
+    return { value: { id, status: 'replaced' }, change: { collection, removed: former.sequence as Sequence, added } };
+  }
+
+  /** A removal, to be run by `commit`. */
+  remove(collectionName: string, id: ImageId): StoreWrite<boolean> {
+    const collection = this.collectionKey(collectionName);
+    const image = collection === undefined ? undefined : this.#statements.imageById.get(collection, id);
+    if (collection === undefined || image === undefined) return { value: false };
+    this.#statements.removeImage.run(image.sequence);
+    return { value: true, change: { collection, removed: image.sequence as Sequence } };
+  }
+
+  /** A merge into the metadata, to be run by `commit`. */
+  patchMetadata(collectionName: string, id: ImageId, patch: Metadata): StoreWrite<ImageRecord | undefined> {
+    const record = this.get(collectionName, id);
+    if (record === undefined) return { value: undefined };
+    const metadata = mergePatch(record.metadata, patch);
+    const updatedAt = this.#options.now();
+    this.#statements.updateMetadata.run(metadataToJson(metadata), updatedAt, record.sequence);
+    return { value: { ...record, metadata, updatedAt } };
+  }
+
+  /** Runs a read; what SQLite throws becomes a SearchError, and an I/O error or damage ends the store's work. */
+  read<T>(reading: () => T): T {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      return reading();
+    } catch (error) {
+      if (error instanceof SearchError) throw error;
+      throw this.#noted(error);
+    }
+  }
+
+  get(collectionName: string, id: ImageId): ImageRecord | undefined {
+    const collection = this.collectionKey(collectionName);
+    const row = collection === undefined ? undefined : this.#statements.imageById.get(collection, id);
+    return row === undefined ? undefined : toRecord(row);
+  }
+
+  findBySha256(collectionName: string, sha256: Uint8Array): ImageId | undefined {
+    const collection = this.collectionKey(collectionName);
+    const row = collection === undefined ? undefined : this.#statements.idBySha256.get(collection, sha256);
+    return row?.id as ImageId | undefined;
+  }
+
+  /** One of an image's larger parts, in memory of its own. */
+  blob(part: BlobPart, collectionName: string, id: ImageId): Uint8Array | undefined {
+    const collection = this.collectionKey(collectionName);
+    const blob = collection === undefined ? undefined : this.#statements[part].get(collection, id);
+    return blob === undefined ? undefined : new Uint8Array(blob);
+  }
+
+  embedding(collectionName: string, id: ImageId): Float32Array | undefined {
+    const blob = this.blob('embedding', collectionName, id);
+    return blob === undefined ? undefined : fromLittleEndian(blob);
+  }
+
+  /** Id and metadata of a search's match. */
+  matched(sequence: number): { readonly id: ImageId; readonly metadata: Metadata } | undefined {
+    const row = this.#statements.matched.get(sequence);
+    return row === undefined ? undefined : { id: row.id as ImageId, metadata: JSON.parse(row.metadata) as Metadata };
+  }
+
+  list(
+    collectionName: string,
+    page: { readonly limit: number; readonly after: number; readonly filter: Filter | undefined },
+  ): Page<ImageRecord> {
+    const collection = this.collectionKey(collectionName);
+    if (collection === undefined) return { items: [], nextCursor: undefined };
+    const condition = page.filter === undefined ? { sql: '1', values: [] } : filterToSql(page.filter, 'metadata');
+    const sql = `SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND sequence > ? AND ${condition.sql} ORDER BY sequence LIMIT ?`;
+    const rows = this.#database.prepare<unknown[], ImageRow>(sql).all(collection, page.after, ...condition.values, page.limit + 1);
+    const items = rows.slice(0, page.limit).map(toRecord);
+    return { items, nextCursor: rows.length > page.limit ? String(items.at(-1)?.sequence) : undefined };
+  }
+
+  /** Sequences of a collection's images that pass a filter, ascending. Reads every record's metadata. */
+  passing(collection: number, filter: Filter): Uint32Array {
+    const { sql, values } = filterToSql(filter, 'metadata');
+    const statement = this.#database.prepare<unknown[], number>(
+      `SELECT sequence FROM images WHERE collection = ? AND ${sql} ORDER BY sequence`,
+    );
+    return Uint32Array.from(statement.pluck().all(collection, ...values));
+  }
+
+  collections(): { readonly key: number; readonly name: string }[] {
+    return this.#statements.collections.all();
+  }
+
+  collectionKey(name: string): number | undefined {
+    return this.#statements.collectionKey.get(name);
+  }
+
+  /** Every embedding of a collection by ascending sequence. Must be read to its end before anything else is asked of the store. */
+  *embeddings(collection: number): Generator<{ readonly sequence: number; readonly embedding: Float32Array }> {
+    for (const row of this.#statements.embeddings.iterate(collection)) {
+      yield { sequence: row.sequence, embedding: fromLittleEndian(new Uint8Array(row.embedding)) };
+    }
+  }
+
+  /** Largest sequence ever given out. */
+  get lastSequence(): number {
+    return this.#statements.lastSequence.get() ?? 0;
+  }
+
+  /** Remembers that an index file of this generation was written for this store; only the last two of a collection count. */
+  rememberGeneration(collection: number, generation: string): void {
+    const write = (): StoreWrite<undefined> => {
+      this.#statements.insertGeneration.run(collection, generation);
+      this.#statements.forgetGenerations.run(collection, collection);
+      return { value: undefined };
+    };
+    const [outcome] = this.commit([write]);
+    if (outcome !== undefined && 'error' in outcome) throw outcome.error;
+  }
+
+  knowsGeneration(collection: number, generation: string): boolean {
+    return this.#statements.knowsGeneration.get(collection, generation) !== undefined;
+  }
+
+  /** Size of the database file and of its log, in bytes. */
+  get fileBytes(): { readonly database: number; readonly wal: number } {
+    const bytes = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    return { database: bytes(this.#path), wal: bytes(`${this.#path}-wal`) };
+  }
+
+  /** While the reserve is given up: hands freed pages back to the file system and puts the reserve back where that made room. */
+  reclaim(): void {
+    if (this.#reserve.isInPlace || this.#failure !== undefined) return;
+    try {
+      this.#database.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
+      this.#database.pragma('wal_checkpoint(TRUNCATE)');
+    } catch (error) {
+      if (this.#noted(error).code !== 'DISK_FULL') throw error;
+    }
+    this.#reserve.restore();
+  }
+
+  /** SQLite's own verdict: empty where all is well. `deep` also compares every index with its table. */
+  integrityProblems(deep: boolean): string[] {
+    const rows = this.#database.pragma(deep ? 'integrity_check' : 'quick_check') as Record<string, string>[]; // one text column a row
+    const found = rows.flatMap((row) => Object.values(row)).filter((text) => text !== 'ok');
+    const orphans = this.#database.pragma('foreign_key_check') as { table: string; rowid: number }[]; // documented columns
+    return [...found, ...orphans.map(({ table, rowid }) => `row ${rowid} of ${table} belongs to no image`)];
+  }
+
+  /** Images that lack an embedding or a thumbnail, as text. */
+  incompleteImages(): string[] {
+    return this.#statements.incomplete.all();
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #collectionKeyOrNew(name: string): number {
+    const key = this.collectionKey(name);
+    if (key !== undefined) return key;
+    const { collectionsMax } = this.#options;
+    if (this.collections().length >= collectionsMax) {
+      throw new SearchError('CATALOGUE_FULL', `The catalogue holds ${collectionsMax} collections, the most it may. Use one of them.`);
+    }
+    return Number(this.#statements.insertCollection.run(name).lastInsertRowid);
+  }
+
+  /** The first 32 digits of the SHA-256, or more where another image has that id. */
+  #freeId(collection: number, sha256: Uint8Array): ImageId {
+    const digits = Buffer.from(sha256).toString('hex');
+    for (let length = 32; ; length += 8) {
+      const id = length <= digits.length ? digits.slice(0, length) : `${digits}-${length}`;
+      if (this.#statements.imageById.get(collection, id) === undefined) return id as ImageId; // hex digits are a valid id
+    }
+  }
+
+  /** Converts SQLite's error. After an I/O error nothing more is tried: a flush that failed once may succeed the next time without its data. */
+  #noted(error: unknown): SearchError {
+    const converted = asStoreError(error, this.#options.folder);
+    if (converted.code === 'CATALOGUE_DAMAGED') this.#failure ??= converted;
+    return converted;
+  }
+}
+
+export type BlobPart = 'embedding' | 'thumbnail' | 'original';
+
+function diskFull(folder: string): SearchError {
+  return new SearchError('DISK_FULL', `No space is left in ${folder}. Free disk space or remove images; adding goes on by itself.`);
+}
+
+const IMAGE_COLUMNS = `sequence, id, sha256, perceptual_hash AS perceptualHash, format, width, height, bytes, file_name AS fileName,
+  added_at AS addedAt, updated_at AS updatedAt, metadata`;
+
+type ImageRow = {
+  readonly sequence: number;
+  readonly id: string;
+  readonly sha256: Buffer;
+  readonly perceptualHash: Buffer;
+  readonly format: string;
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: number;
+  readonly fileName: string | null;
+  readonly addedAt: number;
+  readonly updatedAt: number;
+  readonly metadata: string;
+};
+
+function toRecord(row: ImageRow): ImageRecord {
+  return {
+    ...row,
+    id: row.id as ImageId, // checked before it was stored
+    sequence: row.sequence as Sequence,
+    sha256: new Uint8Array(row.sha256),
+    perceptualHash: new Uint8Array(row.perceptualHash),
+    metadata: JSON.parse(row.metadata) as Metadata, // an object when it was stored
+  };
+}
+
+type Statements = ReturnType<typeof prepareStatements>;
+
+function prepareStatements(database: Database.Database) {
+  const blobOf = (part: BlobPart) =>
+    database
+      .prepare<[number, string], Buffer>(`SELECT ${part} FROM images JOIN ${part}s USING (sequence) WHERE collection = ? AND id = ?`)
+      .pluck();
+  return {
+    begin: database.prepare('BEGIN IMMEDIATE'),
+    commit: database.prepare('COMMIT'),
+    rollback: database.prepare('ROLLBACK'),
+    savepoint: database.prepare('SAVEPOINT one_write'),
+    release: database.prepare('RELEASE one_write'),
+    undo: database.prepare('ROLLBACK TO one_write'),
+    collections: database.prepare<[], { key: number; name: string }>('SELECT key, name FROM collections ORDER BY name'),
+    collectionKey: database.prepare<[string], number>('SELECT key FROM collections WHERE name = ?').pluck(),
+    insertCollection: database.prepare('INSERT INTO collections (name) VALUES (?)'),
+    imageById: database.prepare<[number, string], ImageRow>(`SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`),
+    idBySha256: database.prepare<[number, Uint8Array], { id: string }>('SELECT id FROM images WHERE collection = ? AND sha256 = ?'),
+    matched: database.prepare<[number], { id: string; metadata: string }>('SELECT id, metadata FROM images WHERE sequence = ?'),
+    insertImage: database.prepare(
+      `INSERT INTO images (collection, id, sha256, perceptual_hash, format, width, height, bytes, file_name, added_at, updated_at, metadata)
+       VALUES (@collection, @id, @sha256, @perceptualHash, @format, @width, @height, @bytes, @fileName, @addedAt, @updatedAt, @metadata)`,
+    ),
+    insertEmbedding: database.prepare('INSERT INTO embeddings (sequence, embedding) VALUES (?, ?)'),
+    insertThumbnail: database.prepare('INSERT INTO thumbnails (sequence, thumbnail) VALUES (?, ?)'),
+    insertOriginal: database.prepare('INSERT INTO originals (sequence, original) VALUES (?, ?)'),
+    removeImage: database.prepare('DELETE FROM images WHERE sequence = ?'),
+    updateMetadata: database.prepare('UPDATE images SET metadata = ?, updated_at = ? WHERE sequence = ?'),
+    embedding: blobOf('embedding'),
+    thumbnail: blobOf('thumbnail'),
+    original: blobOf('original'),
+    embeddings: database.prepare<[number], { sequence: number; embedding: Buffer }>(
+      'SELECT sequence, embedding FROM images JOIN embeddings USING (sequence) WHERE collection = ? ORDER BY sequence',
+    ),
+    lastSequence: database.prepare<[], number>("SELECT seq FROM sqlite_sequence WHERE name = 'images'").pluck(),
+    insertGeneration: database.prepare('INSERT INTO index_generations (collection, generation) VALUES (?, ?)'),
+    forgetGenerations: database.prepare(
+      `DELETE FROM index_generations WHERE collection = ? AND number NOT IN
+         (SELECT number FROM index_generations WHERE collection = ? ORDER BY number DESC LIMIT 2)`,
+    ),
+    knowsGeneration: database.prepare('SELECT 1 FROM index_generations WHERE collection = ? AND generation = ?'),
+    incomplete: database
+      .prepare<[], string>(
+        `SELECT 'image ' || quote(id) || ' of collection ' || collection || ' has no ' ||
+           CASE WHEN embeddings.sequence IS NULL THEN 'embedding' ELSE 'thumbnail' END
+         FROM images LEFT JOIN embeddings USING (sequence) LEFT JOIN thumbnails USING (sequence)
+         WHERE embeddings.sequence IS NULL OR thumbnails.sequence IS NULL`,
+      )
+      .pluck(),
+  };
+}
+
+/** Embeddings are stored as little-endian float32, so that a data folder can move between machines. */
+function toLittleEndian(embedding: Float32Array): Uint8Array {
+  const bytes = new Uint8Array(embedding.buffer, embedding.byteOffset, embedding.byteLength);
+  return endianness() === 'LE' ? bytes : Buffer.from(bytes).swap32();
+}
+
+function fromLittleEndian(bytes: Uint8Array): Float32Array {
+  if (endianness() === 'BE') Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).swap32();
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+}

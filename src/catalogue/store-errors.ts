@@ -1,0 +1,44 @@
+import Database from 'better-sqlite3';
+import { SearchError } from '../errors.js';
+
+/**
+ * What went wrong in the record store, as an error a caller can act on: DISK_FULL, CATALOGUE_LOCKED, CATALOGUE_DAMAGED (also for an I/O error), or
+ * NATIVE_MODULE_MISSING. A SearchError stays itself; anything else is our bug: INTERNAL, with its cause.
+ */
+export function asStoreError(error: unknown, folder: string): SearchError {
+  if (error instanceof SearchError) return error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const words = error instanceof Error ? error.message : String(error);
+  if (error instanceof Database.SqliteError) {
+    if (code === 'SQLITE_FULL')
+      return fault('DISK_FULL', `No space is left in ${folder}. Free disk space; the service goes on by itself.`, error);
+    if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
+      return fault('CATALOGUE_LOCKED', `Another process uses the data folder ${folder}. Stop it, or use another folder.`, error);
+    }
+    if (code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB') {
+      return fault(
+        'CATALOGUE_DAMAGED',
+        `The record store in ${folder} is damaged (${words}). Restore the data folder from a backup.`,
+        error,
+      );
+    }
+    if (code.startsWith('SQLITE_IOERR') || code.startsWith('SQLITE_CANTOPEN') || code.startsWith('SQLITE_READONLY')) {
+      return fault(
+        'CATALOGUE_DAMAGED',
+        `The record store in ${folder} cannot be read or written (${code}: ${words}). Check disk and rights, then start again.`,
+        error,
+      );
+    }
+  }
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return fault('DISK_FULL', `No space is left in ${folder}. Free disk space and start again.`, error);
+  if (code === 'ERR_DLOPEN_FAILED' || code === 'MODULE_NOT_FOUND' || words.startsWith('Could not locate the bindings file')) {
+    const message = `A native module is not compiled for this Node (${words.split('\n')[0]}). Run: npm rebuild better-sqlite3 hnswlib-node`;
+    return fault('NATIVE_MODULE_MISSING', message, error);
+  }
+  return fault('INTERNAL', words, error);
+}
+
+function fault(code: SearchError['code'], message: string, cause: unknown): SearchError {
+  return new SearchError(code, message, { cause });
+}

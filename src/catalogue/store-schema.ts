@@ -1,0 +1,71 @@
+import type BetterSqlite3 from 'better-sqlite3';
+import { SearchError } from '../errors.js';
+
+/**
+ * The record store's tables, one migration a version; `user_version` counts those applied. Add a migration at the end, never change one.
+ * What listing reads stands apart from embeddings, thumbnails and originals, so that a page touches few pages of the file. AUTOINCREMENT: a sequence number is
+ * never used twice, since it is a label of the index.
+ */
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE collections (key INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE) STRICT;
+   CREATE TABLE images (
+     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+     collection INTEGER NOT NULL REFERENCES collections (key),
+     id TEXT NOT NULL,
+     sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+     perceptual_hash BLOB NOT NULL,
+     format TEXT NOT NULL,
+     width INTEGER NOT NULL,
+     height INTEGER NOT NULL,
+     bytes INTEGER NOT NULL,
+     file_name TEXT,
+     added_at INTEGER NOT NULL,
+     updated_at INTEGER NOT NULL,
+     metadata TEXT NOT NULL
+   ) STRICT;
+   CREATE UNIQUE INDEX images_by_id ON images (collection, id);
+   CREATE UNIQUE INDEX images_by_sha256 ON images (collection, sha256);
+   CREATE UNIQUE INDEX images_by_sequence ON images (collection, sequence);
+   CREATE TABLE embeddings (sequence INTEGER PRIMARY KEY REFERENCES images (sequence) ON DELETE CASCADE, embedding BLOB NOT NULL) STRICT;
+   CREATE TABLE thumbnails (sequence INTEGER PRIMARY KEY REFERENCES images (sequence) ON DELETE CASCADE, thumbnail BLOB NOT NULL) STRICT;
+   CREATE TABLE originals (sequence INTEGER PRIMARY KEY REFERENCES images (sequence) ON DELETE CASCADE, original BLOB NOT NULL) STRICT;
+   CREATE TABLE index_generations (
+     number INTEGER PRIMARY KEY AUTOINCREMENT,
+     collection INTEGER NOT NULL REFERENCES collections (key),
+     generation TEXT NOT NULL UNIQUE
+   ) STRICT;`,
+];
+
+/** What a new record store writes down about itself, and every later start is compared with. */
+export type StoreIdentity = { readonly catalogueId: string; readonly encoderId: string; readonly dimensions: number };
+
+/**
+ * Brings the tables to the newest version in one transaction; a kill leaves the former version whole. A new file gets `identity`, an old one
+ * keeps its own, which is returned.
+ */
+export function migrate(database: BetterSqlite3.Database, identity: StoreIdentity): StoreIdentity {
+  const version = Number(database.pragma('user_version', { simple: true }));
+  if (version > MIGRATIONS.length) {
+    const message = `Record store has format ${version}; this Likeness knows ${MIGRATIONS.length} at most. Start a newer Likeness.`;
+    throw new SearchError('CATALOGUE_DAMAGED', message);
+  }
+  if (version < MIGRATIONS.length) {
+    database.transaction(() => {
+      for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+      database.pragma(`user_version = ${MIGRATIONS.length}`);
+      const insert = database.prepare('INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)');
+      for (const [key, value] of Object.entries(identity)) insert.run(key, String(value));
+    })();
+  }
+  const rows = database.prepare<[], { key: string; value: string }>('SELECT key, value FROM meta').all();
+  const meta = new Map(rows.map(({ key, value }) => [key, value]));
+  const [catalogueId, encoderId, dimensions] = ['catalogueId', 'encoderId', 'dimensions'].map((key) => meta.get(key));
+  if (catalogueId === undefined || encoderId === undefined || dimensions === undefined) {
+    throw new SearchError(
+      'CATALOGUE_DAMAGED',
+      'Record store does not say which encoder it was made with. Restore the data folder from a backup.',
+    );
+  }
+  return { catalogueId, encoderId, dimensions: Number(dimensions) };
+}

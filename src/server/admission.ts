@@ -1,0 +1,32 @@
+import { SearchError } from '../errors.js';
+
+/** A bound on something held by all requests together. What does not fit is refused at once, never queued. */
+export type Budget = {
+  readonly held: number;
+  readonly limit: number;
+  /** Takes `amount` or throws OVERLOADED. */
+  take(amount: number): void;
+  give(amount: number): void;
+};
+
+const RETRY_AFTER_SECONDS = 1;
+
+/** A budget of `limit`; `sentence` says in the refusal what is full and which setting bounds it. */
+export function createBudget(options: { readonly limit: number; readonly sentence: string }): Budget {
+  const { limit, sentence } = options;
+  let held = 0;
+  return {
+    limit,
+    get held() {
+      return held;
+    },
+    take(amount) {
+      if (held + amount > limit) throw new SearchError('OVERLOADED', sentence, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+      held += amount;
+    },
+    give(amount) {
+      held -= amount;
+      if (held < 0) throw new Error('A budget was given back more than was taken. This is a bug.');
+    },
+  };
+}

@@ -1,0 +1,216 @@
+/** The application, top to bottom: options, hooks in the order in which a request meets them, plugins, routes. */
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import helmet from '@fastify/helmet';
+import multipart from '@fastify/multipart';
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import fastify, { type FastifyRequest, LogController, type RouteOptions } from 'fastify';
+import type { Catalogue } from '../catalogue/catalogue.js';
+import type { Settings } from '../config.js';
+import type { Encoder } from '../encoder/encoder.js';
+import { SearchError } from '../errors.js';
+import type { ImageDecoder } from '../images/image-decoder.js';
+import { createBudget } from './admission.js';
+import { describeRoute, openApiFrame } from './api-document.js';
+import { type ApiKey, type Caller, createGate, readApiKeys } from './auth.js';
+import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
+import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
+import { type LogOptions, loggerOptions, logRequestEnd, statusOf } from './logging.js';
+import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
+import { createPipeline } from './pipeline.js';
+import { createReadiness } from './readiness.js';
+import { createRequestLedger, type RequestLedger } from './request-ledger.js';
+import { collectionRoutes } from './routes/collections.js';
+import { documentRoutes } from './routes/documents.js';
+import { healthRoutes } from './routes/health.js';
+import { imageRoutes } from './routes/images.js';
+import { indexingRoutes } from './routes/indexing.js';
+import { metricsRoutes } from './routes/metrics.js';
+import { searchingRoutes } from './routes/searching.js';
+import type { App, ServerContext } from './server-context.js';
+import { createTokenBuckets } from './token-buckets.js';
+
+/** What the application is built from; tests pass their own. Without `keys` they are read from the settings, without `log` nothing is logged. */
+export type AppParts = {
+  readonly settings: Settings;
+  readonly decoder: ImageDecoder;
+  readonly encoder: Encoder;
+  readonly catalogue: Catalogue;
+  readonly monitoring: Monitoring;
+  readonly keys?: readonly ApiKey[];
+  readonly log?: LogOptions;
+};
+
+/** The application and what the process needs to end it well. */
+export type Application = {
+  readonly app: App;
+  readonly ledger: RequestLedger;
+  /** From now on every new request is refused with SHUTTING_DOWN and every answer closes its connection. */
+  startDraining(): void;
+};
+
+const MEBIBYTE = 1024 * 1024;
+const MAX_HEADER_BYTES = 16 * 1024;
+const KEEP_ALIVE_MS = 72_000;
+/** A socket on which nothing moves for this long beyond the request's own time belongs to a reader who does not read. */
+const SLOW_READER_MS = 10_000;
+/** An id of 255 bytes, each written as %XX. */
+const MAX_PARAM_CHARACTERS = 1024;
+const MAX_CALLERS = 10_000;
+
+/** Builds the application; it neither listens nor owns its parts. */
+export async function buildApp(parts: AppParts): Promise<Application> {
+  const { settings, decoder, encoder, catalogue, monitoring, log } = parts;
+  const keys = parts.keys ?? (await readApiKeys(settings));
+  const version = productVersion();
+  const routes: RouteOptions[] = [];
+  let isDraining = false;
+
+  const ledger = createRequestLedger({
+    requestTimeoutMs: settings.requestTimeoutMs,
+    onEnd: (request, reply, end) => {
+      const route = request.routeOptions.url ?? UNKNOWN_ROUTE;
+      monitoring.countRequest({ method: request.method, route, status: statusOf(reply, end), elapsedMs: end.elapsedMs });
+      if (end.error instanceof SearchError) monitoring.countError(end.error.code);
+      logRequestEnd(request, reply, end);
+    },
+  });
+  const gate = createGate({ keys, trustsProxy: settings.trustProxy !== '' });
+  const callers = new WeakMap<FastifyRequest, Caller>();
+  const quota = createTokenBuckets({
+    perMinute: settings.rateLimit,
+    burst: settings.rateLimit,
+    maxCallers: MAX_CALLERS,
+    now: () => performance.now(),
+  });
+  const inFlight = createBudget({
+    limit: settings.maxImagesInFlight,
+    sentence: `${settings.maxImagesInFlight} images are in flight already (--max-images-in-flight).`,
+  });
+  const uploadMemory = createBudget({
+    limit: settings.uploadMemoryBytes,
+    sentence: `Uploads hold ${settings.uploadMemoryBytes} bytes already (--upload-memory-bytes).`,
+  });
+  const readiness = createReadiness({ encoder, catalogue });
+  const encodeImage = createPipeline({ decoder, encoder, inFlight, monitoring });
+  const spendQuota: ServerContext['spendQuota'] = (request, images) => {
+    if (settings.rateLimit === 0) return;
+    const waitSeconds = quota.take(callers.get(request) ?? request.ip, images);
+    if (waitSeconds === 0) return;
+    const message = `More than ${settings.rateLimit} images a minute (--rate-limit).`;
+    throw new SearchError('RATE_LIMITED', message, { retryAfterSeconds: waitSeconds });
+  };
+  const context: ServerContext = {
+    settings,
+    version,
+    encoder,
+    catalogue,
+    monitoring,
+    ledger,
+    readiness,
+    encodeImage,
+    uploadMemory,
+    spendQuota,
+  };
+
+  const app: App = fastify({
+    logger: log === undefined ? false : loggerOptions(log),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: () => randomUUID(),
+    trustProxy: settings.trustProxy === '' ? false : settings.trustProxy,
+    bodyLimit: MEBIBYTE,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARACTERS },
+    // serve.ts drains first; what is open when the application is closed is closed at once.
+    forceCloseConnections: true,
+    return503OnClosing: true,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionTimeout: settings.requestTimeoutMs + SLOW_READER_MS,
+    requestTimeout: settings.requestTimeoutMs,
+    // All three together, or none of them fires: Node takes the lesser of two as the header timeout, and looks only now and then.
+    http: {
+      headersTimeout: settings.headersTimeoutMs,
+      requestTimeout: settings.requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(1000, settings.headersTimeoutMs / 2),
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true, allErrors: false } },
+    clientErrorHandler: (error, socket) => {
+      monitoring.countError(answerClientError(error, socket));
+    },
+    frameworkErrors: (thrown, _request, reply) => {
+      const error = toSearchError(thrown);
+      monitoring.countError(error.code);
+      prepareErrorReply(reply, error).header('x-content-type-options', 'nosniff').send(errorBody(error));
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.server.maxConnections = settings.maxConnections;
+
+  // A request meets these in this order, all of them before a byte of its body is read.
+  app.addHook('onRequest', (request, reply, done) => {
+    ledger.open(request, reply);
+    reply.header('x-request-id', request.id);
+    if (isDraining) throw new SearchError('SHUTTING_DOWN', 'The service is stopping.', { retryAfterSeconds: 1 });
+    const { access, maxBodyBytes = MEBIBYTE } = request.routeOptions.config;
+    callers.set(request, gate(request, request.is404 ? 'open' : stated(access)));
+    refuseDeclaredExcess(request, maxBodyBytes);
+    done();
+  });
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    if (isDraining) reply.header('connection', 'close');
+    closeIfBodyIsUnread(request, reply);
+    done();
+  });
+  app.setErrorHandler(createErrorHandler(ledger));
+  app.setNotFoundHandler(() => {
+    throw new SearchError('NOT_FOUND', 'There is no such route; openapi.yaml lists all.');
+  });
+  app.addHook('onRoute', (route) => {
+    routes.push(route);
+  });
+  app.addHook('onReady', async () => {
+    for (const { url, config } of routes) stated(config?.access, url);
+  });
+
+  app.removeContentTypeParser('text/plain');
+  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
+  app.addContentTypeParser(/^(image\/|application\/octet-stream)/, (_request, _payload, done) => done(null)); // upload.ts reads these.
+  await app.register(swagger, { openapi: openApiFrame(version), transform: describeRoute });
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] } },
+    strictTransportSecurity: false, // Whoever terminates TLS in front says so.
+    referrerPolicy: { policy: 'no-referrer' },
+  });
+  await app.register(multipart, { throwFileSizeLimit: false });
+
+  await app.register(healthRoutes, context);
+  await app.register(searchingRoutes, context);
+  await app.register(indexingRoutes, context);
+  await app.register(imageRoutes, context);
+  await app.register(collectionRoutes, context);
+  await app.register(documentRoutes, context);
+  if (settings.metricsPort === 0) await app.register(metricsRoutes, { monitoring, access: 'read' as const });
+
+  const requestsInFlight = (): number => ledger.inFlight.total;
+  monitoring.watch({ decoder, encoder, catalogue, imagesInFlight: inFlight, uploadMemory, requestsInFlight, version });
+  return {
+    app,
+    ledger,
+    startDraining() {
+      isDraining = true;
+      readiness.startDraining();
+    },
+  };
+}
+
+function stated<T>(access: T | undefined, url = 'This route'): T {
+  if (access === undefined) throw new Error(`${url} does not state who may use it (config.access). This is a bug.`);
+  return access;
+}
+
+/** The version in package.json, three folders above the compiled file. */
+export function productVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
+  return version;
+}

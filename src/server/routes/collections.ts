@@ -1,0 +1,18 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { CollectionsAnswer, errorAnswers } from '../schemas.js';
+import type { ServerContext } from '../server-context.js';
+
+/** GET /collections: the named sets of images and their sizes. A collection begins with its first image. */
+export const collectionRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { catalogue, ledger }) => {
+  app.get(
+    '/collections',
+    {
+      config: { access: 'read' },
+      schema: { tags: ['images'], summary: 'List collections', response: { 200: CollectionsAnswer, ...errorAnswers } },
+    },
+    async (request) => {
+      const { collections } = await ledger.lifeOf(request).bound(catalogue.statistics());
+      return { collections: [...collections] };
+    },
+  );
+};

@@ -1,0 +1,56 @@
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { openApiDocument } from '../api-document.js';
+import { errorAnswers, plainText, WelcomeAnswer } from '../schemas.js';
+import type { ServerContext } from '../server-context.js';
+
+/** What the documentation page may load: its own files and the images it draws itself. */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** GET / (what this is), GET /openapi.yaml, and the page under /docs that is drawn from it. */
+export const documentRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { version }) => {
+  app.get(
+    '/',
+    {
+      config: { access: 'open' },
+      schema: { tags: ['documents'], summary: 'What this is', response: { 200: WelcomeAnswer, ...errorAnswers } },
+    },
+    async () => ({ name: 'likeness', version, documentation: '/docs/', description: '/openapi.yaml' }),
+  );
+
+  app.get(
+    '/openapi.yaml',
+    {
+      config: { access: 'read' },
+      schema: {
+        tags: ['documents'],
+        summary: 'This description',
+        produces: ['application/yaml'],
+        response: { 200: plainText('OpenAPI 3.1 as YAML.'), ...errorAnswers },
+      },
+    },
+    async (_request, reply) => reply.type('application/yaml; charset=utf-8').send(openApiDocument(app)),
+  );
+
+  await app.register(async (docs) => {
+    // The page's routes are the plugin's own, so their access is stated here for all of them.
+    docs.addHook('onRoute', (route) => {
+      route.config = { ...route.config, access: 'read' };
+    });
+    await docs.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: PAGE_POLICY,
+      uiConfig: { docExpansion: 'list', validatorUrl: null },
+    });
+  });
+};

@@ -1,0 +1,222 @@
+import { createHash } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ImageId, ImageRecord } from '../../catalogue/catalogue.js';
+import { SearchError } from '../../errors.js';
+import { checkMetadata, parseImageId } from '../names.js';
+import { createNeighbourSearch, parseFilterText, thumbnailUrl, tookMs } from '../neighbour-search.js';
+import {
+  binary,
+  errorAnswers,
+  ImageAnswer,
+  ImagePage,
+  ImagePath,
+  InCollection,
+  ListQuery,
+  MetadataPatch,
+  NoContent,
+  SearchAnswer,
+  SearchQuery,
+  ThumbnailQuery,
+} from '../schemas.js';
+import type { ServerContext } from '../server-context.js';
+
+const tags = ['images'];
+const DEFAULT_COLLECTION = 'default';
+
+/** Stored images: list, look, change, remove, and what is like them. */
+export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
+  const { catalogue, encoder, ledger, settings } = context;
+  const findNeighbours = createNeighbourSearch(context);
+
+  app.get(
+    '/images',
+    {
+      config: { access: 'read' },
+      schema: { tags, summary: 'List images', querystring: ListQuery, response: { 200: ImagePage, ...errorAnswers } },
+    },
+    async (request): Promise<Static<typeof ImagePage>> => {
+      const { collection = DEFAULT_COLLECTION, limit = 50, cursor, filter } = request.query;
+      const page = { limit, ...(cursor !== undefined && { cursor }), ...(filter !== undefined && { filter: parseFilterText(filter) }) };
+      const { items, nextCursor } = await ledger.lifeOf(request).bound(catalogue.list(collection, page));
+      return { images: items.map((record) => toAnswer(collection, record)), ...(nextCursor !== undefined && { nextCursor }) };
+    },
+  );
+
+  app.get(
+    '/images/:id',
+    {
+      config: { access: 'read' },
+      schema: { tags, summary: 'One image', params: ImagePath, querystring: InCollection, response: { 200: ImageAnswer, ...errorAnswers } },
+    },
+    async (request) => {
+      const { collection, id } = place(request.query, request.params);
+      return toAnswer(collection, found(await ledger.lifeOf(request).bound(catalogue.get(collection, id)), id));
+    },
+  );
+
+  app.patch(
+    '/images/:id',
+    {
+      config: { access: 'write' },
+      bodyLimit: settings.maxMetadataBytes * 2 + 1024,
+      schema: {
+        tags,
+        summary: "Change an image's metadata",
+        params: ImagePath,
+        querystring: InCollection,
+        body: MetadataPatch,
+        response: { 200: ImageAnswer, ...errorAnswers },
+      },
+    },
+    async (request) => {
+      const { collection, id } = place(request.query, request.params);
+      const patch = checkMetadata(request.body.metadata, settings.maxMetadataBytes);
+      return toAnswer(collection, found(await ledger.lifeOf(request).bound(catalogue.patchMetadata(collection, id, patch)), id));
+    },
+  );
+
+  app.delete(
+    '/images/:id',
+    {
+      config: { access: 'write' },
+      schema: {
+        tags,
+        summary: 'Remove an image',
+        params: ImagePath,
+        querystring: InCollection,
+        response: { 204: NoContent, ...errorAnswers },
+      },
+    },
+    async (request, reply) => {
+      const { collection, id } = place(request.query, request.params);
+      const wasThere = await ledger.lifeOf(request).bound(catalogue.remove(collection, id));
+      found(wasThere ? true : undefined, id);
+      return reply.code(204).send(null);
+    },
+  );
+
+  app.get(
+    '/images/:id/similar',
+    {
+      config: { access: 'read' },
+      schema: {
+        tags,
+        summary: 'Images like this one',
+        params: ImagePath,
+        querystring: SearchQuery,
+        response: { 200: SearchAnswer, ...errorAnswers },
+      },
+    },
+    async (request): Promise<Static<typeof SearchAnswer>> => {
+      const startedAt = performance.now();
+      const { collection, id } = place(request.query, request.params);
+      const search = findNeighbours.parse(request.query);
+      const life = ledger.lifeOf(request);
+      const embedding = found(await life.bound(catalogue.embedding(collection, id)), id);
+      const { results, searchMs } = await findNeighbours.run(life, embedding, search, id);
+      const times = { queueMs: 0, decodeMs: 0, encodeMs: 0, searchMs, totalMs: performance.now() - startedAt };
+      return { encoder: { name: encoder.description.name, id: encoder.description.id }, tookMs: tookMs(times), results };
+    },
+  );
+
+  app.get(
+    '/images/:id/thumbnail',
+    {
+      config: { access: 'read' },
+      schema: {
+        tags,
+        summary: 'Thumbnail (WebP)',
+        params: ImagePath,
+        querystring: ThumbnailQuery,
+        produces: ['image/webp'],
+        response: { 200: binary('WebP without metadata.'), ...errorAnswers },
+      },
+    },
+    async (request, reply) => {
+      const { collection, id } = place(request.query, request.params);
+      const bytes = found(await ledger.lifeOf(request).bound(catalogue.thumbnail(collection, id)), id);
+      // With a version in its URL the picture behind it never changes; without one it may, by ?replace=true, so a cache must ask.
+      const caching = request.query.v === undefined ? 'private, no-cache' : 'private, max-age=31536000, immutable';
+      reply.header('cache-control', caching).header('content-disposition', 'inline; filename="thumbnail.webp"');
+      return sendBytes(request, reply, { bytes, type: 'image/webp' });
+    },
+  );
+
+  app.get(
+    '/images/:id/original',
+    {
+      config: { access: 'read' },
+      schema: {
+        tags,
+        summary: 'The file as it was uploaded',
+        description:
+          "Only where the service runs with --keep-originals. The file is a stranger's: it is sent as a download, never to be shown in place.",
+        params: ImagePath,
+        querystring: InCollection,
+        produces: ['application/octet-stream'],
+        response: { 200: binary('The uploaded bytes.'), ...errorAnswers },
+      },
+    },
+    async (request, reply) => {
+      const { collection, id } = place(request.query, request.params);
+      const life = ledger.lifeOf(request);
+      const [record, bytes] = await Promise.all([
+        life.bound(catalogue.get(collection, id)),
+        life.bound(catalogue.original(collection, id)),
+      ]);
+      const { format } = found(record, id);
+      if (bytes === undefined) throw new SearchError('NOT_FOUND', 'No original is kept of this image (--keep-originals).');
+      reply.header('cache-control', 'private, no-cache').header('content-disposition', `attachment; filename="original.${format}"`);
+      reply.header('content-security-policy', "default-src 'none'; sandbox");
+      return sendBytes(request, reply, { bytes, type: `image/${format}` });
+    },
+  );
+};
+
+function place(
+  query: { readonly collection?: string },
+  params: { readonly id: string },
+): { readonly collection: string; readonly id: ImageId } {
+  return { collection: query.collection ?? DEFAULT_COLLECTION, id: parseImageId(params.id) };
+}
+
+function found<T>(value: T | undefined, id: ImageId): T {
+  if (value === undefined) throw new SearchError('NOT_FOUND', `There is no image "${id}" in this collection.`);
+  return value;
+}
+
+/** Answers 304 without the bytes where the client has them already. */
+function sendBytes(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: { readonly bytes: Uint8Array; readonly type: string },
+): FastifyReply {
+  const { bytes, type } = file;
+  const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`;
+  reply.header('etag', etag);
+  const known = request.headers['if-none-match'];
+  if (known !== undefined && (known === '*' || known.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag))) {
+    return reply.code(304).send();
+  }
+  return reply.type(type).send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+}
+
+function toAnswer(collection: string, record: ImageRecord): Static<typeof ImageAnswer> {
+  const { id, sequence, metadata, format, width, height, bytes, fileName } = record;
+  return {
+    id,
+    metadata,
+    format,
+    width,
+    height,
+    bytes,
+    fileName,
+    sha256: Buffer.from(record.sha256).toString('hex'),
+    perceptualHash: Buffer.from(record.perceptualHash).toString('hex'),
+    addedAt: new Date(record.addedAt).toISOString(),
+    updatedAt: new Date(record.updatedAt).toISOString(),
+    thumbnailUrl: thumbnailUrl(collection, id, sequence),
+  };
+}

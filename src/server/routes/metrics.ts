@@ -1,0 +1,24 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { Access } from '../auth.js';
+import type { Monitoring } from '../monitoring.js';
+import { errorAnswers, plainText } from '../schemas.js';
+
+/** GET /metrics in Prometheus form: on the main port for readers, or, where it has a port of its own, open on that. */
+export const metricsRoutes: FastifyPluginAsyncTypebox<{ readonly monitoring: Monitoring; readonly access: Access }> = async (
+  app,
+  { monitoring, access },
+) => {
+  app.get(
+    '/metrics',
+    {
+      config: { access },
+      schema: {
+        tags: ['health'],
+        summary: 'Metrics for Prometheus',
+        produces: ['text/plain'],
+        response: { 200: plainText('Prometheus text format.'), ...errorAnswers },
+      },
+    },
+    async (_request, reply) => reply.type(monitoring.registry.contentType).send(await monitoring.registry.metrics()),
+  );
+};

@@ -1,0 +1,217 @@
+/** Requests and answers of every route, as JSON Schema. They validate, serialise and are the source of openapi.yaml. */
+import { type Static, type TSchema, Type } from '@fastify/type-provider-typebox';
+
+const closed = { additionalProperties: false };
+
+/** What one request may ask for at most. */
+export const MAX_K = 1000;
+/** The largest page of GET /images. */
+export const MAX_PAGE = 1000;
+const DEFAULT_PAGE = 50;
+const MAX_FILTER_CHARACTERS = 16_384;
+
+/** A collection's name; it appears in URLs, logs and metric labels, so its alphabet is narrow. */
+export const CollectionName = Type.String({
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$',
+  default: 'default',
+  description: 'Name of the collection.',
+});
+const ImageIdText = Type.String({ minLength: 1, maxLength: 255, description: "The image's id: 1 to 255 bytes of UTF-8." });
+const FilterText = Type.String({
+  maxLength: MAX_FILTER_CHARACTERS,
+  description: 'Filter on metadata, as JSON; docs/api.md describes the language.',
+});
+const MetadataObject = Type.Unsafe<{ readonly [key: string]: unknown }>({ type: 'object', additionalProperties: true });
+const Cosine = Type.Number({ description: 'Cosine similarity, -1 to 1; larger is nearer.' });
+const Milliseconds = Type.Number({ minimum: 0 });
+
+/** Path parameters of one image. */
+export const ImagePath = Type.Object({ id: ImageIdText }, closed);
+/** Query of the routes that need to know the collection only. */
+export const InCollection = Type.Object({ collection: Type.Optional(CollectionName) }, closed);
+/** Query of GET /images/:id/thumbnail. `v` changes with the picture, so that what it names may be cached for ever. */
+export const ThumbnailQuery = Type.Object(
+  {
+    collection: Type.Optional(CollectionName),
+    v: Type.Optional(Type.String({ maxLength: 32, description: 'Version, as in thumbnailUrl.' })),
+  },
+  closed,
+);
+
+const searchOptions = {
+  k: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'Most results; 10 if not given.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'The same as k.' })),
+  minScore: Type.Optional(Type.Number({ minimum: -1, maximum: 1, description: 'Least score of a result.' })),
+  filter: Type.Optional(FilterText),
+  ef: Type.Optional(Type.Integer({ minimum: 8, maximum: 4000, description: 'Breadth of the graph search; larger finds more, slower.' })),
+  exact: Type.Optional(Type.Boolean({ description: 'Compare with every image instead of walking the graph.' })),
+  collection: Type.Optional(CollectionName),
+};
+/** Options of a search, in the query or as multipart fields. */
+export const SearchQuery = Type.Object(searchOptions, closed);
+export type SearchOptions = Static<typeof SearchQuery>;
+
+/** Query of POST /index. */
+export const IndexQuery = Type.Object(
+  {
+    collection: Type.Optional(CollectionName),
+    id: Type.Optional(ImageIdText),
+    replace: Type.Optional(Type.Boolean({ description: 'Replace the stored image of the same id.' })),
+  },
+  closed,
+);
+
+/** Query of GET /images. */
+export const ListQuery = Type.Object(
+  {
+    collection: Type.Optional(CollectionName),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE, description: 'Images a page.' })),
+    cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 512, description: 'nextCursor of the page before.' })),
+    filter: Type.Optional(FilterText),
+  },
+  closed,
+);
+
+/** Body of PATCH /images/:id. */
+export const MetadataPatch = Type.Object(
+  {
+    metadata: Type.Unsafe<{ readonly [key: string]: unknown }>({
+      type: 'object',
+      additionalProperties: true,
+      description: 'Merged into the stored metadata by RFC 7396: null removes a key.',
+    }),
+  },
+  closed,
+);
+
+/** Every answer that is not a success. */
+export const ErrorAnswer = Type.Object(
+  {
+    statusCode: Type.Integer(),
+    code: Type.String({ description: 'Stable code; docs/errors.md lists all.' }),
+    error: Type.String({ description: 'The status in words.' }),
+    message: Type.String(),
+  },
+  { ...closed, description: 'Refused or failed; docs/errors.md lists the codes.' },
+);
+const FailedImage = Type.Object(
+  {
+    name: Type.Union([Type.String(), Type.Null()], { description: 'File name as sent.' }),
+    error: Type.Object({ code: Type.String(), message: Type.String() }, closed),
+  },
+  closed,
+);
+const StoredImage = Type.Object(
+  {
+    id: Type.String(),
+    status: Type.Union([Type.Literal('added'), Type.Literal('replaced'), Type.Literal('exists')]),
+    name: Type.Union([Type.String(), Type.Null()], { description: 'File name as sent.' }),
+    thumbnailUrl: Type.String(),
+  },
+  closed,
+);
+const IndexedImages = Type.Array(Type.Union([StoredImage, FailedImage]));
+/** Answer of POST /index: an entry per file, in the order sent. */
+export const IndexAnswer = Type.Object(
+  {
+    images: IndexedImages,
+    added: Type.Integer({ description: 'Files stored, replacements among them.' }),
+    existing: Type.Integer({ description: 'Files that were there already, byte for byte.' }),
+    failed: Type.Integer(),
+  },
+  { ...closed, description: 'At least one file is stored.' },
+);
+/** Answer of POST /index where every file of several failed: the error of the gravest, and each file's own. */
+export const IndexErrorAnswer = Type.Object({ ...ErrorAnswer.properties, images: Type.Optional(Type.Array(FailedImage)) }, closed);
+
+/** Answer of POST /search and GET /images/:id/similar. */
+export const SearchAnswer = Type.Object(
+  {
+    encoder: Type.Object({ name: Type.String(), id: Type.String() }, closed),
+    tookMs: Type.Object(
+      { queue: Milliseconds, decode: Milliseconds, encode: Milliseconds, search: Milliseconds, total: Milliseconds },
+      closed,
+    ),
+    results: Type.Array(Type.Object({ id: Type.String(), score: Cosine, metadata: MetadataObject, thumbnailUrl: Type.String() }, closed)),
+  },
+  { ...closed, description: 'Nearest images, best first.' },
+);
+
+/** One image as GET /images/:id answers it. */
+export const ImageAnswer = Type.Object(
+  {
+    id: Type.String(),
+    metadata: MetadataObject,
+    format: Type.String(),
+    width: Type.Integer(),
+    height: Type.Integer(),
+    bytes: Type.Integer(),
+    fileName: Type.Union([Type.String(), Type.Null()]),
+    sha256: Type.String({ description: 'SHA-256 of the uploaded file, hex.' }),
+    perceptualHash: Type.String({ description: 'Hex.' }),
+    addedAt: Type.String({ description: 'ISO 8601, UTC.' }),
+    updatedAt: Type.String({ description: 'ISO 8601, UTC.' }),
+    thumbnailUrl: Type.String(),
+  },
+  { ...closed, description: 'The record of one image.' },
+);
+/** One page of images, in order of commit; no nextCursor on the last. */
+export const ImagePage = Type.Object(
+  { images: Type.Array(ImageAnswer), nextCursor: Type.Optional(Type.String()) },
+  { ...closed, description: 'A page of images.' },
+);
+/** Collections and their sizes. */
+export const CollectionsAnswer = Type.Object(
+  {
+    collections: Type.Array(
+      Type.Object(
+        { name: Type.String(), images: Type.Integer(), indexed: Type.Integer(), deleted: Type.Integer(), rebuilding: Type.Boolean() },
+        closed,
+      ),
+    ),
+  },
+  { ...closed, description: 'All collections.' },
+);
+
+/** Answer of the probes that only say that the process lives. */
+export const AliveAnswer = Type.Object({ status: Type.Literal('ok') }, { ...closed, description: 'The process serves.' });
+/** Answer of GET /readyz. */
+export const ReadyAnswer = Type.Object(
+  {
+    status: Type.Literal('ready'),
+    encoder: Type.Object(
+      { name: Type.String(), id: Type.String(), dimensions: Type.Integer(), device: Type.String(), runtime: Type.String() },
+      closed,
+    ),
+    catalogue: Type.Object({ collections: Type.Integer(), images: Type.Integer(), rebuilding: Type.Boolean() }, closed),
+    canary: Type.Union([Type.Literal('found'), Type.Literal('empty'), Type.Literal('busy')], {
+      description: 'found: a stored image found itself. empty: there is none yet. busy: full queues kept the probe out.',
+    }),
+  },
+  { ...closed, description: 'A probe image was encoded and a stored image found itself.' },
+);
+/** Answer of GET /. */
+export const WelcomeAnswer = Type.Object(
+  { name: Type.String(), version: Type.String(), documentation: Type.String(), description: Type.String() },
+  { ...closed, description: 'What this service is.' },
+);
+
+/** Bytes that are no JSON, for the document only. */
+export const binary = (description: string): TSchema => Type.Unsafe<Uint8Array>({ type: 'string', format: 'binary', description });
+/** Text of another type than JSON. */
+export const plainText = (description: string): TSchema => Type.String({ description });
+const nothing = Type.Null({ description: 'Done.' });
+/** Answer without a body. */
+export const NoContent = nothing;
+
+/** Multipart form of POST /search, for the document; upload.ts reads it. */
+export const SearchForm = Type.Object({ image: binary('The picture; any field name will do.'), ...searchOptions });
+/** Multipart form of POST /index, for the document; upload.ts reads it. */
+export const IndexForm = Type.Object({
+  images: Type.Array(binary('A picture; any field name will do.')),
+  id: Type.Optional(ImageIdText),
+  metadata: Type.Optional(Type.String({ description: 'A JSON object, kept with every file of the request.' })),
+});
+
+/** The error answers that every route may give. */
+export const errorAnswers = { '4xx': ErrorAnswer, '5xx': ErrorAnswer };

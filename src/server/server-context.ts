@@ -1,0 +1,41 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TSchema, TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
+import type { Catalogue } from '../catalogue/catalogue.js';
+import type { Settings } from '../config.js';
+import type { Encoder } from '../encoder/encoder.js';
+import type { Budget } from './admission.js';
+import type { Access } from './auth.js';
+import type { Monitoring } from './monitoring.js';
+import type { EncodeImage } from './pipeline.js';
+import type { Readiness } from './readiness.js';
+import type { RequestLedger } from './request-ledger.js';
+
+/** The Fastify instance as the routes see it: schemas give requests and answers their types. */
+export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
+
+/** All that routes work with, passed to each family as its options. Built in app.ts and nowhere else. */
+export type ServerContext = {
+  readonly settings: Settings;
+  readonly version: string;
+  readonly encoder: Encoder;
+  readonly catalogue: Catalogue;
+  readonly monitoring: Monitoring;
+  readonly ledger: RequestLedger;
+  readonly readiness: Readiness;
+  readonly encodeImage: EncodeImage;
+  readonly uploadMemory: Budget;
+  /** Throws RATE_LIMITED where the request's caller has no quota left for so many images. */
+  readonly spendQuota: (request: FastifyRequest, images: number) => void;
+};
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may use the route. Every route states it, or the application does not start. */
+    access?: Access;
+    /** Largest declared body; Fastify's own limit where it is absent. */
+    maxBodyBytes?: number;
+    /** The multipart form that the route reads by itself, for openapi.yaml. */
+    form?: TSchema;
+  }
+}

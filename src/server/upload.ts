@@ -1,0 +1,204 @@
+/** Bodies that carry images: multipart/form-data or one raw image. Every byte is counted while it arrives, nothing is cut silently. */
+import type { Readable } from 'node:stream';
+import type { MultipartFile } from '@fastify/multipart';
+import type { FastifyRequest } from 'fastify';
+import type { Settings } from '../config.js';
+import { SearchError } from '../errors.js';
+import type { Budget } from './admission.js';
+import { declaredBytes } from './early-close.js';
+import { cleanFileName } from './names.js';
+import { ClientGoneError, type RequestLife } from './request-ledger.js';
+
+/** A file of an upload: whole, or why not. `release` gives its memory back to the budget; call it once the bytes are done with. */
+export type ReceivedFile =
+  | { readonly name: string | null; readonly bytes: Buffer; release(): void }
+  | { readonly name: string | null; readonly error: SearchError };
+
+/** How one upload is read. `receive` is called for each file as it arrives; while its promise is pending no further byte is read. */
+export type UploadRequest = {
+  readonly request: FastifyRequest;
+  readonly life: RequestLife;
+  readonly memory: Budget;
+  readonly settings: Pick<Settings, 'maxUploadBytes' | 'maxMetadataBytes'>;
+  readonly maxFiles: number;
+  /** Names of the text fields that may stand beside the files. */
+  readonly fieldNames: readonly string[];
+  readonly receive: (file: ReceivedFile) => Promise<void>;
+};
+
+/** Room for boundaries, part headers and text fields beside the files themselves. */
+const OVERHEAD_BYTES = 256 * 1024;
+const MAX_FIELDS = 8;
+const FIELD_BYTES = 16 * 1024;
+
+/** Largest body of a request with up to `maxFiles` files: what content-length is checked against before the body is read. */
+export function maxBodyBytes(maxUploadBytes: number, maxFiles: number): number {
+  return maxUploadBytes * maxFiles + OVERHEAD_BYTES;
+}
+
+/** True for bodies that {@link readUpload} reads. */
+export function isRawImage(request: FastifyRequest): boolean {
+  return /^(image\/|application\/octet-stream)/i.test(request.headers['content-type'] ?? '');
+}
+
+/**
+ * Reads the whole body and returns its text fields. Throws UNSUPPORTED_MEDIA_TYPE, NO_IMAGE, MALFORMED_MULTIPART, TOO_MANY_FILES,
+ * UPLOAD_TOO_LARGE, OVERLOADED (the memory for uploads is full), INVALID_REQUEST (a field that is not known). A file over the limit among
+ * others is received as an error, so that the others still count; in a body of unknown length it ends the request instead, since
+ * nobody can say how much more would come.
+ */
+export async function readUpload(upload: UploadRequest): Promise<ReadonlyMap<string, string>> {
+  const { request, life } = upload;
+  if (isRawImage(request)) {
+    await receiveRaw(upload);
+    return new Map();
+  }
+  if (!request.isMultipart()) {
+    if (request.headers['content-type'] === undefined) throw noImage();
+    throw new SearchError('UNSUPPORTED_MEDIA_TYPE', `The body is ${request.headers['content-type'].slice(0, 100)}; an image is expected.`);
+  }
+  const excess = watchForExcess(upload);
+  try {
+    return await life.bound(Promise.race([receiveParts(upload, excess.onFile), excess.exceeded]));
+  } catch (error) {
+    request.raw.unpipe(); // What has not arrived is not read any more; the answer closes the connection.
+    throw error;
+  } finally {
+    excess.stop();
+  }
+}
+
+async function receiveRaw(upload: UploadRequest): Promise<void> {
+  const { request, life, settings, receive } = upload;
+  const file = await life.bound(collect(upload, request.raw, null, () => false));
+  if ('bytes' in file && file.bytes.length === 0) throw noImage();
+  if ('error' in file) throw file.error;
+  if (file.bytes.length > settings.maxUploadBytes) throw tooLarge(settings.maxUploadBytes);
+  await receive(file);
+}
+
+async function receiveParts(upload: UploadRequest, onFile: (file: MultipartFile['file']) => void): Promise<ReadonlyMap<string, string>> {
+  const { request, settings, maxFiles, fieldNames, receive } = upload;
+  const fields = new Map<string, string>();
+  let files = 0;
+  const parts = request.parts({
+    limits: {
+      fileSize: settings.maxUploadBytes,
+      files: maxFiles,
+      fields: MAX_FIELDS,
+      parts: maxFiles + MAX_FIELDS,
+      fieldSize: Math.max(FIELD_BYTES, settings.maxMetadataBytes),
+      fieldNameSize: 100,
+      headerPairs: 32,
+    },
+  });
+  for (;;) {
+    const next = await parsing(parts.next(), request);
+    if (next.done) break;
+    const part = next.value;
+    if (part.type === 'file') {
+      onFile(part.file);
+      const name = cleanFileName(part.filename);
+      const file = await collect(upload, part.file, name, () => part.file.truncated);
+      // A form whose file input was left empty sends a part without name and bytes.
+      if ('bytes' in file && file.bytes.length === 0 && (part.filename ?? '') === '') continue;
+      files += 1;
+      await receive(file);
+    } else {
+      const { fieldname, value } = part;
+      if (!fieldNames.includes(fieldname)) throw unknownField(fieldname, fieldNames);
+      if (fields.has(fieldname)) throw new SearchError('INVALID_REQUEST', `The field "${fieldname}" is sent twice.`);
+      if (part.valueTruncated) throw new SearchError('INVALID_REQUEST', `The field "${fieldname}" is longer than its limit.`);
+      fields.set(fieldname, typeof value === 'string' ? value : JSON.stringify(value));
+    }
+  }
+  if (files === 0) throw noImage();
+  return fields;
+}
+
+/** Gathers a stream into one buffer under the byte limit and the memory budget. Leaves the stream alone, also where it throws. */
+async function collect(upload: UploadRequest, stream: Readable, name: string | null, isTruncated: () => boolean): Promise<ReceivedFile> {
+  const { memory, settings, request } = upload;
+  const chunks: Buffer[] = [];
+  let taken = 0;
+  try {
+    const iterator = stream.iterator({ destroyOnReturn: false });
+    for (;;) {
+      const next = await parsing(iterator.next(), request);
+      if (next.done || taken > settings.maxUploadBytes) break;
+      const chunk: Buffer = next.value;
+      memory.take(chunk.length);
+      taken += chunk.length;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    memory.give(taken);
+    throw error;
+  }
+  if (isTruncated() || taken > settings.maxUploadBytes) {
+    memory.give(taken);
+    return { name, error: tooLarge(settings.maxUploadBytes) };
+  }
+  let held = taken;
+  const release = (): void => {
+    memory.give(held);
+    held = 0;
+  };
+  return { name, bytes: Buffer.concat(chunks, taken), release };
+}
+
+/**
+ * Counts a body without a declared length (one with a length was checked already, and cannot be longer), and ends it where it passes the
+ * limit of all files together or of one of them.
+ */
+function watchForExcess(upload: UploadRequest): {
+  exceeded: Promise<never>;
+  onFile: (file: MultipartFile['file']) => void;
+  stop: () => void;
+} {
+  const { request, settings, maxFiles } = upload;
+  let fail: (error: SearchError) => void = () => {};
+  const exceeded = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  exceeded.catch(() => {});
+  if (declaredBytes(request) !== undefined) return { exceeded, onFile: () => {}, stop: () => {} };
+  const limit = maxBodyBytes(settings.maxUploadBytes, maxFiles);
+  let received = 0;
+  const count = (chunk: Buffer): void => {
+    received += chunk.length;
+    if (received > limit) fail(new SearchError('UPLOAD_TOO_LARGE', `The body is longer than ${limit} bytes.`));
+  };
+  request.raw.on('data', count);
+  const stop = (): void => {
+    request.raw.off('data', count);
+  };
+  return { exceeded, onFile: (file) => file.once('limit', () => fail(tooLarge(settings.maxUploadBytes))), stop };
+}
+
+/** Errors of the multipart parser have neither code nor status: they are the client's. Those of the connection mean that it has gone. */
+async function parsing<T>(step: Promise<T>, request: FastifyRequest): Promise<T> {
+  try {
+    return await step;
+  } catch (cause) {
+    if (cause instanceof SearchError) throw cause;
+    if (request.raw.destroyed && !request.raw.complete) throw new ClientGoneError();
+    const code = (cause as { code?: unknown }).code;
+    if (typeof code === 'string' && code.startsWith('FST_')) throw cause;
+    const reason = cause instanceof Error ? cause.message : 'unknown';
+    throw new SearchError('MALFORMED_MULTIPART', `The multipart body cannot be read: ${reason}.`, { cause });
+  }
+}
+
+function noImage(): SearchError {
+  return new SearchError('NO_IMAGE', 'The request holds no image file.');
+}
+
+function tooLarge(maxUploadBytes: number): SearchError {
+  return new SearchError('UPLOAD_TOO_LARGE', `The file is larger than ${maxUploadBytes} bytes (--max-upload-bytes).`);
+}
+
+function unknownField(name: string, known: readonly string[]): SearchError {
+  const shown = cleanFileName(name) ?? '';
+  return new SearchError('INVALID_REQUEST', `The field "${shown.slice(0, 100)}" is not known; known are ${known.join(', ')}, and files.`);
+}

@@ -1,0 +1,179 @@
+/** The application under test: real decoders, a real catalogue in a folder of its own, the pooled encoder. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import sharp from 'sharp';
+import type { TSchema } from 'typebox';
+import { Check, Errors } from 'typebox/value';
+import type { Catalogue } from '../../src/catalogue/catalogue.js';
+import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
+import { readSettings, type Settings } from '../../src/config.js';
+import { createDecoderPool } from '../../src/images/decoder-pool.js';
+import type { ImageDecoder } from '../../src/images/image-decoder.js';
+import { type Application, buildApp } from '../../src/server/app.js';
+import { createMonitoring, type Monitoring } from '../../src/server/monitoring.js';
+import { createPooledEncoder, type PooledEncoder } from './pooled-encoder.js';
+
+/** Secrets of the keys that tests set. */
+export const KEYS = { read: 'read-key-0123456789', write: 'write-key-0123456789', admin: 'admin-key-0123456789' } as const;
+/** The `apiKeys` setting with one key of each role. */
+export const API_KEYS = Object.entries(KEYS)
+  .map(([role, key]) => `${role}:${key}`)
+  .join(',');
+
+/** An application with everything a test may want to look into. */
+export type TestApplication = Application & {
+  readonly encoder: PooledEncoder;
+  readonly catalogue: Catalogue;
+  readonly decoder: ImageDecoder;
+  readonly monitoring: Monitoring;
+  readonly settings: Settings;
+  /** Lines logged so far. */
+  readonly log: readonly string[];
+  /** Listens on a free loopback port. */
+  listen(): Promise<{ readonly port: number; readonly url: string }>;
+};
+
+/** Builds an application; it is closed when the test ends. `with` replaces parts. */
+export async function startApplication(
+  context: TestContext,
+  flags: { readonly [Name in keyof Settings]?: Settings[Name] } = {},
+  replaced: { readonly decoder?: ImageDecoder; readonly catalogue?: Catalogue; readonly log?: boolean } = {},
+): Promise<TestApplication> {
+  const settings = readSettings({ decoders: 1, metricsPort: 0, ...flags }, {});
+  const folder = await mkdtemp(join(tmpdir(), 'likeness-server-'));
+  const encoder = createPooledEncoder();
+  const { id: encoderId, dimensions, preprocessing } = encoder.description;
+  const catalogue = replaced.catalogue ?? (await openCatalogue({ folder, encoderId, dimensions }));
+  const decoder = replaced.decoder ?? createDecoderPool({ preprocessing, processes: settings.decoders });
+  const monitoring = createMonitoring();
+  const lines: string[] = [];
+  const log = replaced.log === false ? {} : { log: { level: 'debug', stream: { write: (line: string) => void lines.push(line) } } };
+  const application = await buildApp({ settings, decoder, encoder, catalogue, monitoring, ...log });
+  await application.app.ready();
+  context.after(async () => {
+    await application.app.close();
+    await decoder.close();
+    await catalogue.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  return {
+    ...application,
+    encoder,
+    catalogue,
+    decoder,
+    monitoring,
+    settings,
+    log: lines,
+    async listen() {
+      await application.app.listen({ host: '127.0.0.1', port: 0 });
+      const { port } = application.app.server.address() as AddressInfo; // A TCP server's address is an object.
+      return { port, url: `http://127.0.0.1:${port}` };
+    },
+  };
+}
+
+/** A small PNG that differs for each seed in large, so that pictures of two seeds are not alike. */
+export async function picture(seed: number, format: 'png' | 'jpeg' = 'png'): Promise<Buffer> {
+  const side = 48;
+  const rgb = Buffer.alloc(side * side * 3);
+  let state = (seed * 2654435761) >>> 0 || 1;
+  const next = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state >>> 24;
+  };
+  const cells = Array.from({ length: 48 }, next);
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) {
+      const cell = Math.floor(y / 12) * 4 + Math.floor(x / 12);
+      for (let channel = 0; channel < 3; channel++) rgb[(y * side + x) * 3 + channel] = cells[cell * 3 + channel]!;
+    }
+  }
+  return sharp(rgb, { raw: { width: side, height: side, channels: 3 } })
+    .toFormat(format)
+    .toBuffer();
+}
+
+/** A part of a multipart form: a file where it has a file name. */
+export type FormPart = { readonly name: string; readonly fileName?: string; readonly type?: string; readonly content: string | Buffer };
+
+/** A multipart body written by hand, so that tests can also write it wrongly. */
+export function form(...parts: readonly FormPart[]): { readonly payload: Buffer; readonly headers: { readonly 'content-type': string } } {
+  const boundary = 'likeness-test-boundary';
+  const pieces = parts.flatMap(({ name, fileName, type, content }) => [
+    Buffer.from(
+      `--${boundary}\r\ncontent-disposition: form-data; name="${name}"${fileName === undefined ? '' : `; filename="${fileName}"`}\r\n${
+        fileName === undefined ? '' : `content-type: ${type ?? 'application/octet-stream'}\r\n`
+      }\r\n`,
+    ),
+    Buffer.from(content),
+    Buffer.from('\r\n'),
+  ]);
+  return {
+    payload: Buffer.concat([...pieces, Buffer.from(`--${boundary}--\r\n`)]),
+    headers: { 'content-type': `multipart/form-data; boundary=${boundary}` },
+  };
+}
+
+/** The shape of an error answer. */
+export type ErrorAnswer = { readonly statusCode: number; readonly code: string; readonly error: string; readonly message: string };
+
+/** Asserts that an answer is the stated error, whole and in Fastify's shape. */
+export function assertError(
+  response: { readonly statusCode: number; readonly body: string },
+  expected: { readonly status: number; readonly code: string },
+): void {
+  assert.equal(response.statusCode, expected.status, response.body);
+  const body = JSON.parse(response.body) as ErrorAnswer;
+  assert.equal(body.code, expected.code, response.body);
+  assert.equal(body.statusCode, expected.status);
+  assert.ok(body.error.length > 0 && body.message.length > 0);
+}
+
+/** Asserts that a JSON answer is just what its schema says. */
+export function assertSchema(schema: TSchema, body: string): void {
+  const value: unknown = JSON.parse(body);
+  assert.ok(Check(schema, value), `${JSON.stringify([...Errors(schema, value)].slice(0, 3))}\n${body.slice(0, 500)}`);
+}
+
+/** A raw connection whose received text grows until the other side closes. */
+export type RawConnection = {
+  readonly socket: Socket;
+  received(): string;
+  /** Resolves when the socket has closed. */
+  readonly closed: Promise<void>;
+  /** Resolves when the received text matches. */
+  until(pattern: RegExp): Promise<void>;
+};
+
+/** Opens a raw connection; errors of the socket (resets) are an expected way to close. */
+export async function openRaw(port: number): Promise<RawConnection> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  let text = '';
+  const waiting: (() => void)[] = [];
+  socket.on('data', (chunk) => {
+    text += chunk.toString('latin1');
+    for (const look of [...waiting]) look();
+  });
+  socket.on('error', () => {});
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  await once(socket, 'connect');
+  return {
+    socket,
+    received: () => text,
+    closed,
+    until: (pattern) =>
+      new Promise((resolve, reject) => {
+        const look = (): void => {
+          if (pattern.test(text)) resolve();
+        };
+        waiting.push(look);
+        void closed.then(() => (pattern.test(text) ? resolve() : reject(new Error(`Closed after: ${text}`))));
+        look();
+      }),
+  };
+}

@@ -57,6 +57,7 @@ program
   .command('export')
   .description('Write every record of a collection as JSON lines: id, metadata, hashes, and the embedding where asked.')
   .requiredOption('--data <folder>', 'folder of the catalogue; no service may run on it')
+  .option('--model <folder>', 'saved encoder that the catalogue was made with', SETTINGS.model.default)
   .option('--collection <name>', 'collection', 'default')
   .option('--embeddings', 'add the embedding, an array of numbers', false)
   .option('--out <file>', 'file to write; standard output if not given')
@@ -75,7 +76,8 @@ program
   .requiredOption('--data <folder>', 'folder of pictures, or of CIFAR-10 binary batches')
   .requiredOption('--out <folder>', 'folder of the saved encoder to write')
   .option('--dimensions <n>', 'length of the embedding', wholeNumber(2, 3072), 256)
-  .option('--regularisation <x>', 'added to every eigenvalue; larger trusts fine detail less', Number)
+  .option('--regularisation <x>', 'added to every eigenvalue, in units of their mean; larger trusts fine detail less', Number)
+  .option('--licence <text>', 'licence of the pictures, for the model card', 'not stated')
   .action(run(async (flags: WhiteningFlags) => (await import('./commands/fit-whitening.js')).runFitWhitening(flags)));
 
 program

@@ -91,7 +91,7 @@ export const SETTINGS = {
   thumbnailSize: integer({
     default: 256,
     min: 32,
-    max: 1024,
+    max: 512,
     unit: 'pixels',
     description: 'Longest side of the stored thumbnail; large enough to encode again with another encoder.',
   }),
@@ -128,8 +128,8 @@ export const SETTINGS = {
     max: 100_000,
     description: 'Requests that may wait for the catalogue; more are refused.',
   }),
-  hnswM: integer({ default: 16, min: 2, max: 100, description: 'Edges a node of a new HNSW index; a rebuild is needed to change it.' }),
-  hnswEfConstruction: integer({ default: 200, min: 8, max: 2000, description: 'Breadth of the search when a vector is inserted.' }),
+  hnswM: integer({ default: 16, min: 4, max: 64, description: 'Edges a node of a new HNSW index; a rebuild is needed to change it.' }),
+  hnswEfConstruction: integer({ default: 200, min: 16, max: 2000, description: 'Breadth of the search when a vector is inserted.' }),
   hnswEf: integer({
     default: 64,
     min: 8,

@@ -38,14 +38,17 @@ export type DimensionUse = {
   readonly spread: readonly number[];
   /** Share of dimensions whose spread is below {@link DEAD_SPREAD}. */
   readonly deadShare: number;
-  /** Mean of |correlation| over all pairs of living dimensions, 0..1; 0 where fewer than two live. */
+  /** Mean of |correlation| over pairs of living dimensions (at most {@link CORRELATED_DIMENSIONS_MAX} of them, evenly spaced), 0..1; 0 where fewer than two live. */
   readonly meanAbsoluteCorrelation: number;
 };
 
 /** A dimension that varies by less than a hundredth of its fair share carries nothing that a search could use. */
 export const DEAD_SPREAD = 0.01;
 
-/** The collapse measure: which dimensions of unit rows vary, and whether they vary alike. Costs rows x dimensions^2 / 2. */
+/** Bounds the cost of {@link dimensionUse}, which is quadratic in the dimensions it correlates. */
+export const CORRELATED_DIMENSIONS_MAX = 512;
+
+/** The collapse measure: which dimensions of unit rows vary, and whether they vary alike. */
 export function dimensionUse(unit: EmbeddingMatrix): DimensionUse {
   const { rows, dimensions, values } = unit;
   const mean = meanRow(unit);
@@ -57,13 +60,15 @@ export function dimensionUse(unit: EmbeddingMatrix): DimensionUse {
   const spread = deviation.map((sd) => sd * Math.sqrt(dimensions));
   const living = [...spread.keys()].filter((i) => spread[i]! >= DEAD_SPREAD);
   // Standardised columns, one after the other, so that the inner loop runs over neighbouring numbers.
-  const columns = living.map((i) =>
+  const step = Math.max(1, living.length / CORRELATED_DIMENSIONS_MAX);
+  const chosen = Array.from({ length: Math.ceil(living.length / step) }, (_, place) => living[Math.floor(place * step)]!);
+  const columns = chosen.map((i) =>
     Float64Array.from({ length: rows }, (_, r) => (values[r * dimensions + i]! - mean[i]!) / deviation[i]!),
   );
   let sum = 0;
   for (let a = 0; a < columns.length; a++)
     for (let b = a + 1; b < columns.length; b++) sum += Math.abs(dot(columns[a]!, columns[b]!)) / rows;
-  const pairs = (living.length * (living.length - 1)) / 2;
+  const pairs = (columns.length * (columns.length - 1)) / 2;
   return {
     spread: [...spread].sort((a, b) => a - b),
     deadShare: 1 - living.length / dimensions,

@@ -18,6 +18,8 @@ export type Monitoring = {
   observeStage(stage: Stage, milliseconds: number): void;
   /** Call for each batch that the encoder ran. */
   observeBatch(size: number): void;
+  /** Call for each transaction of the catalogue: images committed together, and its time. */
+  observeTransaction(images: number, milliseconds: number): void;
   countImage(outcome: ImageOutcome): void;
   /** `route` is the pattern (`/images/:id`), never the path, or {@link UNKNOWN_ROUTE}. */
   countRequest(request: { readonly method: string; readonly route: string; readonly status: number; readonly elapsedMs: number }): void;
@@ -62,6 +64,18 @@ export function createMonitoring(): Monitoring {
     ]),
   );
   const batches = new Histogram({ name: 'likeness_batch_images', help: 'Images encoded together.', buckets: BATCH_SIZES, registers });
+  const transactions = new Histogram({
+    name: 'likeness_transaction_seconds',
+    help: 'Time of one transaction of the catalogue, the flush included.',
+    buckets: STAGE_SECONDS,
+    registers,
+  });
+  const transactionImages = new Histogram({
+    name: 'likeness_transaction_images',
+    help: 'Images committed together.',
+    buckets: BATCH_SIZES,
+    registers,
+  });
   const images = new Counter({ name: 'likeness_images_total', help: 'Images by outcome.', labelNames: ['outcome'], registers });
   const errors = new Counter({ name: 'likeness_errors_total', help: 'Refusals and faults by code.', labelNames: ['code'], registers });
   const labelNames = ['method', 'route', 'status'];
@@ -77,6 +91,10 @@ export function createMonitoring(): Monitoring {
     registry,
     observeStage: (stage, milliseconds) => stages.get(stage)?.observe(milliseconds / 1000),
     observeBatch: (size) => batches.observe(size),
+    observeTransaction: (count, milliseconds) => {
+      transactionImages.observe(count);
+      transactions.observe(milliseconds / 1000);
+    },
     countImage: (outcome) => images.inc({ outcome }),
     countError: (code) => errors.inc({ code }),
     countRequest: ({ method, route, status, elapsedMs }) => {

@@ -1,0 +1,288 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Catalogue, ImageId } from '../../src/catalogue/catalogue.js';
+import { imageId, newImage, thumbnailOf } from './example-images.js';
+import { clusteredVectors } from './synthetic-vectors.js';
+
+/** Elements of an embedding in the contract's tests. */
+export const CONTRACT_DIMENSIONS = 32;
+const COLLECTION = 'default';
+
+/** What every catalogue must do. `withCatalogue` gives the test an empty one and closes it afterwards. */
+export function catalogueContract(name: string, withCatalogue: (use: (catalogue: Catalogue) => Promise<void>) => Promise<void>): void {
+  const drawing = (seed = 5): (() => Float32Array) => clusteredVectors({ dimensions: CONTRACT_DIMENSIONS, clusters: 12, seed });
+  const test = (title: string, use: (catalogue: Catalogue, draw: () => Float32Array) => Promise<void>): void => {
+    it(title, () => withCatalogue((catalogue) => use(catalogue, drawing())));
+  };
+  const nearest = async (catalogue: Catalogue, embedding: Float32Array, k = 1): Promise<ImageId[]> =>
+    (await catalogue.neighbours({ collection: COLLECTION, embedding, k })).map(({ id }) => id);
+
+  describe(`${name} as a catalogue`, () => {
+    test('answers emptily about a collection that nothing was added to', async (catalogue, draw) => {
+      assert.deepEqual(await catalogue.neighbours({ collection: 'none', embedding: draw(), k: 10 }), []);
+      assert.deepEqual(await catalogue.list('none', { limit: 10 }), { items: [], nextCursor: undefined });
+      for (const part of ['get', 'embedding', 'thumbnail', 'original'] as const)
+        assert.equal(await catalogue[part]('none', imageId('a')), undefined);
+      assert.equal(await catalogue.remove('none', imageId('a')), false);
+      assert.equal(await catalogue.patchMetadata('none', imageId('a'), {}), undefined);
+      assert.equal(await catalogue.findBySha256('none', new Uint8Array(32)), undefined);
+      assert.deepEqual((await catalogue.statistics()).collections, []);
+    });
+
+    test('gives back everything that was stored of an image, and leaves the caller its buffers', async (catalogue, draw) => {
+      const before = Date.now();
+      const original = new Uint8Array([1, 2, 3]);
+      const image = newImage('a', draw(), { id: imageId('first/ä'), metadata: { deep: { list: [1, null, 'x'] } }, original });
+      assert.deepEqual(await catalogue.add(COLLECTION, image), { id: 'first/ä', status: 'added' });
+      assert.equal(image.thumbnail.length, 8192);
+      assert.equal(original.length, 3);
+      const record = await catalogue.get(COLLECTION, imageId('first/ä'));
+      assert.ok(record !== undefined && record.addedAt >= before && record.updatedAt === record.addedAt && record.sequence >= 1);
+      const { sequence: _sequence, addedAt: _addedAt, updatedAt: _updatedAt, ...rest } = record;
+      const { embedding, thumbnail, original: _original, replace: _replace, ...given } = image;
+      assert.deepEqual(rest, given);
+      assert.deepEqual(await catalogue.embedding(COLLECTION, record.id), embedding);
+      assert.deepEqual(await catalogue.thumbnail(COLLECTION, record.id), thumbnail);
+      assert.deepEqual(await catalogue.original(COLLECTION, record.id), new Uint8Array([1, 2, 3]));
+      assert.equal(await catalogue.findBySha256(COLLECTION, image.sha256), record.id);
+    });
+
+    test('finds each image by the search right after its add, and not after its removal', async (catalogue, draw) => {
+      for (let round = 0; round < 200; round++) {
+        const embedding = draw();
+        const { id } = await catalogue.add(COLLECTION, newImage(`image ${round}`, embedding));
+        assert.deepEqual(await nearest(catalogue, embedding), [id]);
+        if (round % 2 === 0) continue;
+        assert.equal(await catalogue.remove(COLLECTION, id), true);
+        assert.ok(!(await nearest(catalogue, embedding, 1000)).includes(id));
+        assert.equal(await catalogue.remove(COLLECTION, id), false);
+      }
+      assert.equal((await catalogue.statistics()).collections[0]?.images, 100);
+    });
+
+    test('answers neighbours nearest first with similarity, metadata and sequence, bounded by k and the least similarity', async (catalogue, draw) => {
+      const embeddings = Array.from({ length: 300 }, draw);
+      await Promise.all(
+        embeddings.map((embedding, place) => catalogue.add(COLLECTION, newImage(`${place}`, embedding, { id: imageId(`${place}`) }))),
+      );
+      const query = draw();
+      const truth = embeddings
+        .map((embedding, place) => ({ id: `${place}`, similarity: embedding.reduce((sum, element, at) => sum + element * query[at]!, 0) }))
+        .sort((a, b) => b.similarity - a.similarity);
+      const found = await catalogue.neighbours({ collection: COLLECTION, embedding: query, k: 25, exact: true });
+      assert.deepEqual(
+        found.map(({ id }) => id),
+        truth.slice(0, 25).map(({ id }) => id),
+      );
+      for (const [place, { id, similarity, metadata, sequence }] of found.entries()) {
+        assert.ok(Math.abs(similarity - truth[place]!.similarity) < 1e-6);
+        assert.deepEqual(metadata, { content: id });
+        assert.equal(sequence, (await catalogue.get(COLLECTION, id))?.sequence);
+      }
+      const least = truth[9]!.similarity - 1e-6;
+      assert.equal((await catalogue.neighbours({ collection: COLLECTION, embedding: query, k: 25, minSimilarity: least })).length, 10);
+      assert.equal((await catalogue.neighbours({ collection: COLLECTION, embedding: query, k: 1000 })).length, 300);
+      // A query of any length asks for the same direction.
+      const doubled = query.map((element) => element * 2);
+      assert.deepEqual(
+        await nearest(catalogue, doubled, 25),
+        truth.slice(0, 25).map(({ id }) => id),
+      );
+    });
+
+    test('makes an id from the bytes, and a longer one where that is taken', async (catalogue, draw) => {
+      const { id } = await catalogue.add(COLLECTION, newImage('a', draw()));
+      const digits = Buffer.from(newImage('a', draw()).sha256).toString('hex');
+      assert.equal(id, digits.slice(0, 32));
+      const taken = Buffer.from(newImage('b', draw()).sha256).toString('hex');
+      await catalogue.add(COLLECTION, newImage('other', draw(), { id: imageId(taken.slice(0, 32)) }));
+      assert.deepEqual(await catalogue.add(COLLECTION, newImage('b', draw())), { id: taken.slice(0, 40), status: 'added' });
+    });
+
+    test('keeps one record of the same bytes, also when they come at once', async (catalogue, draw) => {
+      const embedding = draw();
+      const results = await Promise.all(
+        Array.from({ length: 20 }, (_, place) => catalogue.add(COLLECTION, newImage('same', embedding, { id: imageId(`${place}`) }))),
+      );
+      assert.equal(results.filter(({ status }) => status === 'added').length, 1);
+      assert.equal(results.filter(({ status }) => status === 'exists').length, 19);
+      assert.equal(new Set(results.map(({ id }) => id)).size, 1);
+      assert.equal((await catalogue.list(COLLECTION, { limit: 100 })).items.length, 1);
+      assert.deepEqual(await catalogue.add(COLLECTION, newImage('same', embedding, { replace: true })), {
+        id: results[0]?.id,
+        status: 'exists',
+      });
+      assert.equal((await catalogue.add('another', newImage('same', embedding))).status, 'added');
+    });
+
+    test('replaces an image of the same id only where asked to, and then nothing of the former is found', async (catalogue, draw) => {
+      const [first, second] = [draw(), draw().map((element) => -element)];
+      const id = imageId('x');
+      await catalogue.add(COLLECTION, newImage('first', first, { id, original: new Uint8Array([1]) }));
+      const before = await catalogue.get(COLLECTION, id);
+      await assert.rejects(catalogue.add(COLLECTION, newImage('second', second, { id })), { code: 'ID_EXISTS' });
+      assert.deepEqual(await catalogue.get(COLLECTION, id), before);
+      assert.deepEqual(await catalogue.add(COLLECTION, newImage('second', second, { id, replace: true })), { id, status: 'replaced' });
+      const after = await catalogue.get(COLLECTION, id);
+      assert.ok(before !== undefined && after !== undefined && after.sequence > before.sequence);
+      assert.equal(after.addedAt, before.addedAt);
+      assert.deepEqual(after.metadata, { content: 'second' });
+      assert.deepEqual(await catalogue.thumbnail(COLLECTION, id), thumbnailOf('second'));
+      assert.equal(await catalogue.original(COLLECTION, id), undefined);
+      const [match] = await catalogue.neighbours({ collection: COLLECTION, embedding: first, k: 5 });
+      assert.ok(match !== undefined && match.similarity < 0.99);
+      assert.equal(await catalogue.findBySha256(COLLECTION, newImage('first', first).sha256), undefined);
+      assert.equal((await catalogue.add(COLLECTION, newImage('first', first))).status, 'added');
+    });
+
+    test('lets one bad image of many concurrent ones fail alone', async (catalogue, draw) => {
+      await catalogue.add(COLLECTION, newImage('taken', draw(), { id: imageId('taken') }));
+      const zero = new Float32Array(CONTRACT_DIMENSIONS);
+      const given = Array.from({ length: 30 }, (_, place) => {
+        if (place % 10 === 3) return newImage(`${place}`, draw(), { id: imageId('taken') });
+        if (place % 10 === 6) return newImage(`${place}`, zero);
+        if (place % 10 === 9) return newImage(`${place}`, draw(), { metadata: { a: '\0' } });
+        return newImage(`${place}`, draw());
+      });
+      const settled = await Promise.allSettled(given.map((image) => catalogue.add(COLLECTION, image)));
+      const codes = settled.map((result) =>
+        result.status === 'fulfilled' ? result.value.status : (result.reason as { code: string }).code,
+      );
+      const expected = given.map((_, place) => ({ 3: 'ID_EXISTS', 6: 'INVALID_EMBEDDING', 9: 'INVALID_REQUEST' })[place % 10] ?? 'added');
+      assert.deepEqual(codes, expected);
+      assert.equal((await catalogue.list(COLLECTION, { limit: 100 })).items.length, 22);
+    });
+
+    test('refuses embeddings, names, ids, pages and queries that cannot be', async (catalogue, draw) => {
+      const spoilt = draw().fill(Number.NaN, 3, 4);
+      for (const embedding of [spoilt, new Float32Array(CONTRACT_DIMENSIONS), new Float32Array(3)]) {
+        await assert.rejects(catalogue.add(COLLECTION, newImage('a', embedding)), { code: 'INVALID_EMBEDDING' });
+        await assert.rejects(catalogue.neighbours({ collection: COLLECTION, embedding, k: 1 }), { code: 'INVALID_EMBEDDING' });
+      }
+      for (const id of ['', 'x'.repeat(256), 'ä'.repeat(128), 'a\nb', '\ud800']) {
+        await assert.rejects(catalogue.add(COLLECTION, newImage('a', draw(), { id: imageId(id) })), { code: 'INVALID_REQUEST' });
+      }
+      for (const name of ['', '../x', 'a b', 'x'.repeat(65)]) {
+        await assert.rejects(catalogue.add(name, newImage('a', draw())), { code: 'INVALID_REQUEST' });
+        await assert.rejects(catalogue.list(name, { limit: 1 }), { code: 'INVALID_REQUEST' });
+      }
+      for (const k of [0, -1, 1.5, 1001, Number.NaN]) {
+        await assert.rejects(catalogue.neighbours({ collection: COLLECTION, embedding: draw(), k }), { code: 'INVALID_REQUEST' });
+      }
+      for (const cursor of ['', 'x', '-1', '1e3', '9'.repeat(30)]) {
+        await assert.rejects(catalogue.list(COLLECTION, { limit: 1, cursor }), { code: 'INVALID_REQUEST' });
+      }
+      await assert.rejects(catalogue.list(COLLECTION, { limit: 0 }), { code: 'INVALID_REQUEST' });
+    });
+
+    test('merges metadata and refuses a merge that grows too large', async (catalogue, draw) => {
+      const { id } = await catalogue.add(COLLECTION, newImage('a', draw(), { metadata: { a: 1, b: { c: 2, d: 3 } } }));
+      const patched = await catalogue.patchMetadata(COLLECTION, id, { a: null, b: { c: 'new' }, e: [1] });
+      assert.deepEqual(patched?.metadata, { b: { c: 'new', d: 3 }, e: [1] });
+      assert.deepEqual(await catalogue.get(COLLECTION, id), patched);
+      const half = { id, patch: 'x'.repeat(40_000) };
+      await catalogue.patchMetadata(COLLECTION, id, { one: half.patch });
+      await assert.rejects(catalogue.patchMetadata(COLLECTION, id, { two: half.patch }), { code: 'INVALID_REQUEST' });
+      assert.deepEqual(Object.keys((await catalogue.get(COLLECTION, id))?.metadata ?? {}).sort(), ['b', 'e', 'one']);
+    });
+
+    test('lists in order of commit, page by page, with what is added meanwhile on later pages', async (catalogue, draw) => {
+      const add = (place: number): Promise<unknown> =>
+        catalogue.add(COLLECTION, newImage(`${place}`, draw(), { metadata: { place, even: place % 2 === 0 } }));
+      for (let place = 0; place < 25; place++) await add(place);
+      const seen: unknown[] = [];
+      let cursor: string | undefined;
+      let pages = 0;
+      do {
+        const page = await catalogue.list(COLLECTION, { limit: 10, ...(cursor === undefined ? {} : { cursor }) });
+        seen.push(...page.items.map(({ metadata }) => metadata.place));
+        cursor = page.nextCursor;
+        if (pages++ === 0) for (let place = 25; place < 30; place++) await add(place);
+      } while (cursor !== undefined);
+      assert.deepEqual(
+        seen,
+        Array.from({ length: 30 }, (_, place) => place),
+      );
+      assert.equal(pages, 3);
+      const even = await catalogue.list(COLLECTION, { limit: 1000, filter: { field: 'even', equals: true } });
+      assert.deepEqual(
+        even.items.map(({ metadata }) => metadata.place),
+        Array.from({ length: 15 }, (_, half) => half * 2),
+      );
+    });
+
+    test('searches only what a filter lets pass, as records change', async (catalogue, draw) => {
+      const filter = { field: 'tags', equals: 'red' } as const;
+      const query = draw();
+      const ids = await Promise.all(
+        Array.from(
+          { length: 400 },
+          async (_, place) =>
+            (
+              await catalogue.add(
+                COLLECTION,
+                newImage(`${place}`, draw(), { metadata: { tags: place % 4 === 0 ? ['red', 'x'] : ['blue'] } }),
+              )
+            ).id,
+        ),
+      );
+      const passing = async (): Promise<Set<ImageId>> => {
+        const found = await catalogue.neighbours({ collection: COLLECTION, embedding: query, k: 1000, filter });
+        assert.ok(found.every(({ metadata }) => (metadata.tags as string[]).includes('red')));
+        return new Set(found.map(({ id }) => id));
+      };
+      assert.equal((await passing()).size, 100);
+      await catalogue.patchMetadata(COLLECTION, ids[1]!, { tags: ['red'] });
+      await catalogue.patchMetadata(COLLECTION, ids[0]!, { tags: null });
+      await catalogue.remove(COLLECTION, ids[4]!);
+      const added = await catalogue.add(COLLECTION, newImage('new', draw(), { metadata: { tags: 'red' } }));
+      const found = await passing();
+      assert.equal(found.size, 100);
+      assert.deepEqual(
+        [ids[1]!, ids[0]!, ids[4]!, added.id].map((id) => found.has(id)),
+        [true, false, false, true],
+      );
+    });
+
+    test('keeps collections apart', async (catalogue, draw) => {
+      const embedding = draw();
+      await catalogue.add('one', newImage('a', embedding, { id: imageId('x') }));
+      await catalogue.add('two', newImage('b', embedding, { id: imageId('x') }));
+      assert.deepEqual(
+        (await catalogue.neighbours({ collection: 'one', embedding, k: 10 })).map(({ metadata }) => metadata),
+        [{ content: 'a' }],
+      );
+      assert.equal(await catalogue.remove('one', imageId('x')), true);
+      assert.deepEqual((await catalogue.get('two', imageId('x')))?.metadata, { content: 'b' });
+      const { collections } = await catalogue.statistics();
+      assert.deepEqual(
+        collections.map(({ name, images }) => [name, images]),
+        [
+          ['one', 0],
+          ['two', 1],
+        ],
+      );
+    });
+
+    test('never uses a sequence number again', async (catalogue, draw) => {
+      let highest = 0;
+      for (let round = 0; round < 20; round++) {
+        const { id } = await catalogue.add(COLLECTION, newImage(`${round}`, draw()));
+        const sequence = (await catalogue.get(COLLECTION, id))?.sequence ?? 0;
+        assert.ok(sequence > highest);
+        highest = sequence;
+        await catalogue.remove(COLLECTION, id);
+      }
+      assert.equal((await catalogue.statistics()).lastSequence, highest);
+    });
+
+    test('answers what was asked before it was closed, and nothing after', async (catalogue, draw) => {
+      const adds = Array.from({ length: 100 }, (_, place) => catalogue.add(COLLECTION, newImage(`${place}`, draw())));
+      const closing = catalogue.close();
+      assert.ok((await Promise.all(adds)).every(({ status }) => status === 'added'));
+      await closing;
+      await assert.rejects(catalogue.get(COLLECTION, imageId('a')), { code: 'SHUTTING_DOWN' });
+      await catalogue.close();
+    });
+  });
+}

@@ -1,0 +1,124 @@
+import type {
+  AddResult,
+  Catalogue,
+  ImageId,
+  ImageRecord,
+  Neighbour,
+  NeighbourQuery,
+  NewImage,
+  Sequence,
+} from '../../src/catalogue/catalogue.js';
+import { checkCollectionName, checkedNewImage, checkedPage, checkedQuery } from '../../src/catalogue/checked-input.js';
+import { ExactIndex } from '../../src/catalogue/exact-index.js';
+import { matchesFilter } from '../../src/catalogue/filter-match.js';
+import { mergePatch, metadataToJson } from '../../src/catalogue/metadata.js';
+import { SearchError } from '../../src/errors.js';
+
+type Stored = { record: ImageRecord; readonly image: NewImage };
+type Collection = { readonly index: ExactIndex; readonly images: Map<ImageId, Stored> };
+
+/** The catalogue's contract in the plainest way: maps and the exact index. The reference that the durable one is compared with. */
+export function inMemoryCatalogue(dimensions: number): Catalogue {
+  const collections = new Map<string, Collection>();
+  let lastSequence = 0;
+  let isClosed = false;
+
+  const open = (name: string): Collection => {
+    if (isClosed) throw new SearchError('SHUTTING_DOWN', 'The catalogue is closed.');
+    checkCollectionName(name);
+    return collections.get(name) ?? { index: new ExactIndex(dimensions), images: new Map() };
+  };
+  const sorted = ({ images }: Collection): Stored[] => [...images.values()].sort((a, b) => a.record.sequence - b.record.sequence);
+  const sameBytes = ({ images }: Collection, sha256: Uint8Array): ImageId | undefined =>
+    [...images.values()].find(({ record }) => Buffer.compare(record.sha256, sha256) === 0)?.record.id;
+
+  return {
+    async add(name: string, given: NewImage): Promise<AddResult> {
+      const collection = open(name);
+      const image = checkedNewImage(given, dimensions);
+      const existing = sameBytes(collection, image.sha256);
+      if (existing !== undefined) return { id: existing, status: 'exists' };
+      const digits = Buffer.from(image.sha256).toString('hex');
+      const lengths = [32, 40, 48, 56, 64];
+      const free = lengths.map((length) => digits.slice(0, length) as ImageId).find((id) => !collection.images.has(id));
+      const id = image.id ?? free!;
+      const former = collection.images.get(id);
+      if (former !== undefined && !image.replace) throw new SearchError('ID_EXISTS', `${id} exists.`);
+      if (former !== undefined) collection.index.remove(former.record.sequence);
+      const now = Date.now();
+      const sequence = ++lastSequence as Sequence;
+      const { metadata, sha256, perceptualHash, format, width, height, bytes, fileName } = image;
+      const times = { addedAt: former?.record.addedAt ?? now, updatedAt: now };
+      const record = { id, sequence, metadata, sha256, perceptualHash, format, width, height, bytes, fileName, ...times };
+      collection.images.set(id, { record, image });
+      collection.index.add(sequence, image.embedding);
+      collections.set(name, collection);
+      return { id, status: former === undefined ? 'added' : 'replaced' };
+    },
+    async findBySha256(name, sha256) {
+      return sameBytes(open(name), sha256);
+    },
+    async remove(name, id) {
+      const { images, index } = open(name);
+      const stored = images.get(id);
+      if (stored === undefined) return false;
+      index.remove(stored.record.sequence);
+      return images.delete(id);
+    },
+    async patchMetadata(name, id, patch) {
+      const stored = open(name).images.get(id);
+      if (stored === undefined) return undefined;
+      const metadata = mergePatch(stored.record.metadata, patch);
+      metadataToJson(metadata);
+      stored.record = { ...stored.record, metadata, updatedAt: Date.now() };
+      return stored.record;
+    },
+    async get(name, id) {
+      return open(name).images.get(id)?.record;
+    },
+    async embedding(name, id) {
+      return open(name).images.get(id)?.image.embedding;
+    },
+    async thumbnail(name, id) {
+      return open(name).images.get(id)?.image.thumbnail;
+    },
+    async original(name, id) {
+      return open(name).images.get(id)?.image.original;
+    },
+    async list(name, page) {
+      const { limit, after } = checkedPage(page);
+      const all = sorted(open(name)).map(({ record }) => record);
+      const rest = all.filter(
+        ({ sequence, metadata }) => sequence > after && (page.filter === undefined || matchesFilter(page.filter, metadata)),
+      );
+      const items = rest.slice(0, limit);
+      return { items, nextCursor: rest.length > limit ? String(items.at(-1)?.sequence) : undefined };
+    },
+    async neighbours(query: NeighbourQuery): Promise<Neighbour[]> {
+      const collection = open(query.collection);
+      const { embedding, k, filter, minSimilarity = -1 } = checkedQuery(query, dimensions);
+      const bySequence = new Map<number, ImageRecord>(sorted(collection).map(({ record }) => [record.sequence, record]));
+      const accepts = (label: number): boolean => filter === undefined || matchesFilter(filter, bySequence.get(label)!.metadata);
+      const matches = collection.index.search(embedding, k, { accepts }).filter(({ similarity }) => similarity >= minSimilarity);
+      return matches.map(({ label, similarity }) => {
+        const { id, metadata, sequence } = bySequence.get(label)!;
+        return { id, metadata, similarity, sequence };
+      });
+    },
+    async statistics() {
+      const listed = [...collections].map(([name, { index }]) => ({
+        name,
+        images: index.size,
+        indexed: index.size,
+        deleted: 0,
+        rebuilding: false,
+      }));
+      listed.sort((a, b) => (a.name < b.name ? -1 : 1));
+      return { collections: listed, lastSequence, databaseBytes: 0, walBytes: 0, queued: 0 };
+    },
+    async saveIndexes() {},
+    async close() {
+      isClosed = true;
+    },
+  };
+}

@@ -1,0 +1,14 @@
+import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
+import { CONTRACT_DIMENSIONS, catalogueContract } from './catalogue-contract.js';
+import { withTemporaryFolder } from './temporary-folder.js';
+
+catalogueContract('the durable one', (use) =>
+  withTemporaryFolder(async (folder) => {
+    const catalogue = await openCatalogue({ folder, encoderId: 'contract', dimensions: CONTRACT_DIMENSIONS });
+    try {
+      await use(catalogue);
+    } finally {
+      await catalogue.close();
+    }
+  }),
+);

@@ -67,7 +67,8 @@ program
   .command('check')
   .description('Verify the database and its indexes. Changes nothing.')
   .option('--data <folder>', 'folder of the catalogue; no service may run on it', SETTINGS.data.default)
-  .option('--deep', 'search every vector for itself as well', false)
+  .option('--deep', 'compare every vector of the indexes with its record as well', false)
+  .option('--hnsw-m <n>', 'the setting that the indexes were written with', wholeNumber(4, 64), SETTINGS.hnswM.default)
   .action(run(async (flags: CheckFlags) => (await import('./commands/check.js')).runCheck(flags)));
 
 program

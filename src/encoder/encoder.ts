@@ -17,6 +17,8 @@ export type EncoderDescription = {
   readonly device: Device;
   /** The runtime and its version, for people. */
   readonly runtime: string;
+  /** Devices that `--device auto` looked at and left, with the reason, for the log. */
+  readonly devicesNotTaken?: readonly { readonly device: Device; readonly reason: string }[];
 };
 
 /**
@@ -29,7 +31,7 @@ export interface Encoder {
     pixels: Pixels,
     request: { readonly deadline?: number; readonly signal?: AbortSignal },
   ): Promise<{ readonly embedding: Embedding; readonly queueMs: number; readonly encodeMs: number }>;
-  /** For /metrics: how many images wait, and the sizes of the batches run so far (calls of `onBatch`). */
-  readonly statistics: { readonly queued: number; readonly active: number };
+  /** For /metrics: how many images wait, how many are in the batch that runs, and how often the encoder's thread was replaced. */
+  readonly statistics: { readonly queued: number; readonly active: number; readonly restarts?: number };
   close(): Promise<void>;
 }

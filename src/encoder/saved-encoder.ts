@@ -106,7 +106,8 @@ export async function writeSavedEncoder(options: {
 }): Promise<SavedEncoder> {
   const { onnx, card, replace = false } = options;
   const folder = resolve(options.folder);
-  const manifest = { formatVersion: SAVED_ENCODER_VERSION, id: encoderId(onnx, options.manifest.preprocessing), ...options.manifest };
+  const id = encoderId(onnx, options.manifest.preprocessing);
+  const manifest = { ...options.manifest, formatVersion: SAVED_ENCODER_VERSION, id };
   const text = `${JSON.stringify(manifest, null, 2)}\n`;
   const parsed = parseManifest(text, join(folder, MANIFEST_FILE));
 

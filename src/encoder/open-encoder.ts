@@ -1,0 +1,109 @@
+import { availableParallelism } from 'node:os';
+import { SearchError } from '../errors.js';
+import type { Pixels } from '../images/pixels.js';
+import { Batcher } from './batcher.js';
+import type { DeviceRequest } from './choose-device.js';
+import type { Embedding, Encoder } from './encoder.js';
+import { BatchHungError, EncoderThread } from './encoder-thread.js';
+import { readSavedEncoder } from './saved-encoder.js';
+
+export type OpenEncoderOptions = {
+  /** Folder of a saved encoder. */
+  readonly folder: string;
+  readonly device: DeviceRequest;
+  /** Threads of one operation on the CPU. Undefined: one per core. */
+  readonly threads?: number;
+  readonly batchSizeMax?: number;
+  readonly waitMs?: number;
+  readonly queueSizeMax?: number;
+  /** After this long a batch counts as hung and its thread is replaced. */
+  readonly batchTimeoutMs?: number;
+  readonly startTimeoutMs?: number;
+  /** Told of every batch that ran, for /metrics: images in it, and milliseconds from hand-over to answer. */
+  readonly onBatch?: (size: number, ms: number) => void;
+  /** For tests: another worker. */
+  readonly workerUrl?: URL;
+};
+
+/** Least and greatest norm of an embedding that counts as a unit vector, with room for a half-precision device. */
+const NORM_MIN = 0.99;
+const NORM_MAX = 1.01;
+
+/**
+ * Opens a saved encoder: verifies its folder, starts its worker thread, chooses the device there and warms it with batches of several
+ * sizes. When this resolves, the encoder answers at full speed. Rejects with INVALID_ENCODER, DEVICE_UNAVAILABLE or ENCODER_FAILED.
+ */
+export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder> {
+  const {
+    folder,
+    device,
+    threads = availableParallelism(),
+    batchSizeMax = 32,
+    waitMs = 2,
+    queueSizeMax = 256,
+    onBatch,
+    workerUrl,
+  } = options;
+  const { batchTimeoutMs = 30_000, startTimeoutMs = 120_000 } = options;
+  const encoder = await readSavedEncoder(folder);
+  const { name, id, dimensions, preprocessing } = encoder.manifest;
+  const thread = await EncoderThread.start({
+    start: { encoder, device, threads, batchSizeMax },
+    batchTimeoutMs,
+    startTimeoutMs,
+    ...(workerUrl !== undefined && { workerUrl }),
+  });
+
+  const run = async (items: readonly Pixels[]): Promise<readonly (Embedding | Error)[]> => {
+    const start = performance.now();
+    try {
+      const embeddings = await thread.run(joinPixels(items), items.length);
+      onBatch?.(items.length, performance.now() - start);
+      return items.map((_, index) => unitVector(embeddings.slice(index * dimensions, (index + 1) * dimensions), dimensions));
+    } catch (error) {
+      if (error instanceof BatchHungError) return items.map(() => error);
+      throw error;
+    }
+  };
+  const batcher = new Batcher({ run, batchSizeMax, waitMs, queueSizeMax });
+
+  return {
+    get description() {
+      const { device: taken, runtime, notTaken } = thread.ready;
+      return { name, id, dimensions, preprocessing, device: taken, runtime, devicesNotTaken: notTaken };
+    },
+    get statistics() {
+      return { ...batcher.statistics, restarts: thread.restarts };
+    },
+    async encode(pixels, request) {
+      const { width, height } = preprocessing;
+      // Refused here and not in its batch, whose other images would fail with it.
+      if (pixels.width !== width || pixels.height !== height || pixels.rgb.length !== width * height * 3) {
+        throw new Error(`Pixels are ${pixels.width}x${pixels.height}; the encoder takes ${width}x${height}. This is a bug.`);
+      }
+      const { value, queueMs, runMs } = await batcher.add(pixels, request);
+      return { embedding: value, queueMs, encodeMs: runMs };
+    },
+    async close() {
+      await batcher.close();
+      await thread.close();
+    },
+  };
+}
+
+/** One block of bytes, so that a batch crosses to the worker by giving away one buffer. */
+function joinPixels(items: readonly Pixels[]): Uint8Array<ArrayBuffer> {
+  const size = items[0]?.rgb.length ?? 0;
+  const joined = new Uint8Array(items.length * size);
+  for (const [index, { rgb }] of items.entries()) joined.set(rgb, index * size);
+  return joined;
+}
+
+/** An embedding that is no unit vector must never reach the catalogue; it is the failure of its own image alone. */
+function unitVector(embedding: Embedding, dimensions: number): Embedding | Error {
+  let squares = 0;
+  for (const value of embedding) squares += value * value;
+  const norm = Math.sqrt(squares);
+  if (embedding.length === dimensions && norm > NORM_MIN && norm < NORM_MAX) return embedding; // NaN is neither
+  return new SearchError('ENCODER_FAILED', `The encoder's answer for this image has norm ${norm}, not 1.`);
+}

@@ -1,0 +1,307 @@
+/**
+ * ONNX operators as TensorFlow.js operations: element-wise, products, reductions and shapes (convolutions and pools have a file of their
+ * own). A table: to teach the runtime an operator, add a line. Semantics are those of opset 13 to 17; axes may come as attribute or input.
+ */
+import type * as TensorFlow from '@tensorflow/tfjs-core';
+import type { OnnxNode, OnnxTensor } from '../compile/onnx-model.js';
+
+type Tensor = TensorFlow.Tensor;
+
+/** TensorFlow.js as a value: tfjs-core, or a package that contains it. */
+export type Tf = typeof TensorFlow;
+
+/** Runs one node. Operators with several outputs return a list. */
+export type Operator = (tf: Tf, node: NodeArguments) => Tensor | readonly Tensor[];
+
+/** A node's inputs and attributes, read with their defaults; a missing input, or an attribute of another kind, is an error naming it. */
+export class NodeArguments {
+  private readonly node: OnnxNode;
+  private readonly inputs: readonly (Tensor | undefined)[];
+  private readonly makeConstant: (tensor: OnnxTensor) => Tensor;
+
+  constructor(node: OnnxNode, inputs: readonly (Tensor | undefined)[], makeConstant: (tensor: OnnxTensor) => Tensor) {
+    this.node = node;
+    this.inputs = inputs;
+    this.makeConstant = makeConstant;
+  }
+
+  get outputCount(): number {
+    return this.node.outputs.length;
+  }
+
+  input(index: number): Tensor {
+    const tensor = this.inputs[index];
+    if (tensor === undefined) throw new Error(`input ${index} is missing`);
+    return tensor;
+  }
+
+  optionalInput(index: number): Tensor | undefined {
+    return this.inputs[index];
+  }
+
+  allInputs(): readonly Tensor[] {
+    return this.inputs.map((_, index) => this.input(index));
+  }
+
+  /** The numbers in an input: of shapes and axes, which tfjs takes as plain lists. */
+  numbers(index: number): number[] | undefined {
+    const tensor = this.inputs[index];
+    return tensor === undefined ? undefined : Array.from(tensor.dataSync());
+  }
+
+  int(name: string, standard: number): number {
+    const value = this.node.attributes?.[name] ?? standard;
+    if (typeof value !== 'number') throw new Error(`attribute ${name} is no int`);
+    return value;
+  }
+
+  float(name: string, standard: number): number {
+    const value = this.node.attributes?.[name] ?? { float: standard };
+    if (typeof value !== 'object' || !('float' in value)) throw new Error(`attribute ${name} is no float`);
+    return value.float;
+  }
+
+  text(name: string, standard: string): string {
+    const value = this.node.attributes?.[name] ?? standard;
+    if (typeof value !== 'string') throw new Error(`attribute ${name} is no string`);
+    return value;
+  }
+
+  ints(name: string): readonly number[] | undefined {
+    const value = this.node.attributes?.[name];
+    if (value === undefined) return undefined;
+    if (typeof value !== 'object' || !Array.isArray(value)) throw new Error(`attribute ${name} is no list of ints`);
+    return value;
+  }
+
+  tensor(name: string): Tensor | undefined {
+    const value = this.node.attributes?.[name];
+    if (value === undefined) return undefined;
+    if (typeof value !== 'object' || !('tensor' in value)) throw new Error(`attribute ${name} is no tensor`);
+    return this.makeConstant(value.tensor);
+  }
+}
+
+const unary =
+  (compute: (tf: Tf, x: Tensor) => Tensor): Operator =>
+  (tf, node) =>
+    compute(tf, node.input(0));
+
+const binary =
+  (compute: (tf: Tf, a: Tensor, b: Tensor) => Tensor): Operator =>
+  (tf, node) =>
+    compute(tf, node.input(0), node.input(1));
+
+/** Max, Min and Sum take any number of inputs. */
+const folded =
+  (compute: (tf: Tf, a: Tensor, b: Tensor) => Tensor): Operator =>
+  (tf, node) =>
+    node.allInputs().reduce((left, right) => compute(tf, left, right));
+
+/** Over `axes` (attribute, or second input from opset 13 or 18 on), over all where there are none; the dimensions stay unless keepdims is 0. */
+const reduction =
+  (compute: (tf: Tf, x: Tensor, axes: number[], keepDims: boolean) => Tensor): Operator =>
+  (tf, node) => {
+    const x = node.input(0);
+    const axes = node.ints('axes') ?? node.numbers(1) ?? [];
+    if (axes.length === 0 && node.int('noop_with_empty_axes', 0) === 1) return x;
+    const all = axes.length === 0 ? x.shape.map((_, axis) => axis) : [...axes];
+    return compute(tf, x, all, node.int('keepdims', 1) === 1);
+  };
+
+const norm = (tf: Tf, x: Tensor, axes: number[], keepDims: boolean): Tensor => tf.sqrt(tf.sum(tf.square(x), axes, keepDims));
+
+/** See the head of the file. */
+export const OPERATORS: Readonly<Record<string, Operator>> = {
+  Add: binary((tf, a, b) => tf.add(a, b)),
+  Sub: binary((tf, a, b) => tf.sub(a, b)),
+  Mul: binary((tf, a, b) => tf.mul(a, b)),
+  Div: binary((tf, a, b) =>
+    a.dtype === 'int32' ? tf.cast(trunc(tf, tf.div(tf.cast(a, 'float32'), tf.cast(b, 'float32'))), 'int32') : tf.div(a, b),
+  ),
+  Pow: binary((tf, a, b) => tf.pow(a, b.dtype === a.dtype ? b : tf.cast(b, a.dtype))),
+  Max: folded((tf, a, b) => tf.maximum(a, b)),
+  Min: folded((tf, a, b) => tf.minimum(a, b)),
+  Sum: folded((tf, a, b) => tf.add(a, b)),
+  Greater: binary((tf, a, b) => tf.greater(a, b)),
+  GreaterOrEqual: binary((tf, a, b) => tf.greaterEqual(a, b)),
+  Less: binary((tf, a, b) => tf.less(a, b)),
+  LessOrEqual: binary((tf, a, b) => tf.lessEqual(a, b)),
+  Equal: binary((tf, a, b) => tf.equal(a, b)),
+  And: binary((tf, a, b) => tf.logicalAnd(a, b)),
+  Or: binary((tf, a, b) => tf.logicalOr(a, b)),
+  Not: unary((tf, x) => tf.logicalNot(x)),
+  Where: (tf, node) => tf.where(node.input(0), node.input(1), node.input(2)),
+
+  Relu: unary((tf, x) => tf.relu(x)),
+  LeakyRelu: (tf, node) => tf.leakyRelu(node.input(0), node.float('alpha', 0.01)),
+  PRelu: binary((tf, x, slope) => tf.add(tf.relu(x), tf.mul(slope, tf.minimum(x, 0)))),
+  Elu: (tf, node) => {
+    const x = node.input(0);
+    return tf.add(tf.relu(x), tf.mul(node.float('alpha', 1), tf.expm1(tf.minimum(x, 0))));
+  },
+  Sigmoid: unary((tf, x) => tf.sigmoid(x)),
+  Tanh: unary((tf, x) => tf.tanh(x)),
+  Softplus: unary((tf, x) => tf.softplus(x)),
+  Softmax: (tf, node) => {
+    const x = node.input(0);
+    const axis = axisOf(node.int('axis', -1), x.rank);
+    const exponentials = tf.exp(tf.sub(x, tf.max(x, axis, true)));
+    return tf.div(exponentials, tf.sum(exponentials, axis, true));
+  },
+  Exp: unary((tf, x) => tf.exp(x)),
+  Log: unary((tf, x) => tf.log(x)),
+  Sqrt: unary((tf, x) => tf.sqrt(x)),
+  Reciprocal: unary((tf, x) => tf.reciprocal(x)),
+  Abs: unary((tf, x) => tf.abs(x)),
+  Neg: unary((tf, x) => tf.neg(x)),
+  Sign: unary((tf, x) => tf.sign(x)),
+  Floor: unary((tf, x) => tf.floor(x)),
+  Erf: unary((tf, x) => tf.erf(x)),
+  Identity: unary((tf, x) => tf.clone(x)),
+  Dropout: unary((tf, x) => tf.clone(x)),
+  Clip: (tf, node) => {
+    let x = node.input(0);
+    const [low, high] = [node.optionalInput(1), node.optionalInput(2)];
+    if (low !== undefined) x = tf.maximum(x, low);
+    return high === undefined ? tf.clone(x) : tf.minimum(x, high);
+  },
+  Cast: (tf, node) => castTo(tf, node.input(0), node.int('to', 0)),
+  Constant: (_tf, node) => {
+    const value = node.tensor('value');
+    if (value === undefined) throw new Error('only a constant given as tensor is run');
+    return value;
+  },
+
+  MatMul: (tf, node) => {
+    const [a, b] = [node.input(0), node.input(1)];
+    if (a.rank < 2 || b.rank < 2) throw new Error(`matrices of rank ${a.rank} and ${b.rank}`);
+    // tfjs multiplies a stack by one matrix only where the ranks agree.
+    const rank = Math.max(a.rank, b.rank);
+    const raise = (x: Tensor) => tf.reshape(x, [...Array.from({ length: rank - x.rank }, () => 1), ...x.shape]);
+    return tf.matMul(raise(a), raise(b));
+  },
+  Gemm: (tf, node) => {
+    const product = tf.matMul(node.input(0), node.input(1), node.int('transA', 0) === 1, node.int('transB', 0) === 1);
+    const scaled = tf.mul(product, node.float('alpha', 1));
+    const bias = node.optionalInput(2);
+    return bias === undefined ? scaled : tf.add(scaled, tf.mul(bias, node.float('beta', 1)));
+  },
+
+  ReduceMean: reduction((tf, x, axes, keep) => tf.mean(x, axes, keep)),
+  ReduceSum: reduction((tf, x, axes, keep) => tf.sum(x, axes, keep)),
+  ReduceMax: reduction((tf, x, axes, keep) => tf.max(x, axes, keep)),
+  ReduceMin: reduction((tf, x, axes, keep) => tf.min(x, axes, keep)),
+  ReduceProd: reduction((tf, x, axes, keep) => tf.prod(x, axes, keep)),
+  ReduceSumSquare: reduction((tf, x, axes, keep) => tf.sum(tf.square(x), axes, keep)),
+  ReduceL1: reduction((tf, x, axes, keep) => tf.sum(tf.abs(x), axes, keep)),
+  ReduceL2: reduction(norm),
+  LpNormalization: (tf, node) => {
+    const x = node.input(0);
+    const axis = axisOf(node.int('axis', -1), x.rank);
+    const size = node.int('p', 2) === 1 ? tf.sum(tf.abs(x), axis, true) : norm(tf, x, [axis], true);
+    return tf.divNoNan(x, size); // A zero vector stays zero, as in ONNX Runtime.
+  },
+  BatchNormalization: (tf, node) => {
+    const x = node.input(0);
+    const perChannel = (index: number) => tf.reshape(node.input(index), [1, -1, ...x.shape.slice(2).map(() => 1)]);
+    const spread = tf.sqrt(tf.add(perChannel(4), node.float('epsilon', 1e-5)));
+    return tf.add(tf.mul(tf.div(tf.sub(x, perChannel(3)), spread), perChannel(1)), perChannel(2));
+  },
+
+  Reshape: (tf, node) => {
+    const x = node.input(0);
+    // 0 keeps the dimension of the input at that place.
+    const shape = (node.numbers(1) ?? []).map((size, axis) => (size === 0 && node.int('allowzero', 0) === 0 ? x.shape[axis]! : size));
+    return tf.reshape(x, shape);
+  },
+  Flatten: (tf, node) => {
+    const x = node.input(0);
+    const axis = node.int('axis', 1);
+    const product = (sizes: readonly number[]) => sizes.reduce((total, size) => total * size, 1);
+    const split = axis < 0 ? axis + x.rank : axis;
+    return tf.reshape(x, [product(x.shape.slice(0, split)), product(x.shape.slice(split))]);
+  },
+  Transpose: (tf, node) => {
+    const x = node.input(0);
+    return tf.transpose(x, [...(node.ints('perm') ?? x.shape.map((_, axis) => x.rank - 1 - axis))]);
+  },
+  Unsqueeze: (tf, node) => {
+    const x = node.input(0);
+    const axes = node.ints('axes') ?? node.numbers(1) ?? [];
+    const rank = x.rank + axes.length;
+    const sorted = axes.map((axis) => axisOf(axis, rank)).sort((a, b) => a - b);
+    const shape = [...x.shape];
+    for (const axis of sorted) shape.splice(axis, 0, 1);
+    return tf.reshape(x, shape);
+  },
+  Squeeze: (tf, node) => {
+    const x = node.input(0);
+    const axes = node.ints('axes') ?? node.numbers(1);
+    return tf.squeeze(
+      x,
+      axes?.map((axis) => axisOf(axis, x.rank)),
+    );
+  },
+  Concat: (tf, node) => tf.concat([...node.allInputs()], axisOf(node.int('axis', 0), node.input(0).rank)),
+  Split: (tf, node) => {
+    const x = node.input(0);
+    return tf.split(x, node.ints('split')?.slice() ?? node.numbers(1) ?? node.outputCount, axisOf(node.int('axis', 0), x.rank));
+  },
+  Slice: (tf, node) => {
+    const x = node.input(0);
+    const starts = node.numbers(1) ?? [];
+    const ends = node.numbers(2) ?? [];
+    const axes = node.numbers(3) ?? starts.map((_, axis) => axis);
+    const steps = node.numbers(4) ?? starts.map(() => 1);
+    const begin = x.shape.map(() => 0);
+    const end = [...x.shape];
+    const stride = x.shape.map(() => 1);
+    for (const [index, given] of axes.entries()) {
+      const axis = axisOf(given, x.rank);
+      const size = x.shape[axis]!;
+      const clamp = (place: number) => Math.max(0, Math.min(size, place < 0 ? place + size : place));
+      if (steps[index]! < 1) throw new Error(`a step of ${steps[index]}`);
+      begin[axis] = clamp(starts[index]!);
+      end[axis] = clamp(ends[index]!);
+      stride[axis] = steps[index]!;
+    }
+    return tf.stridedSlice(x, begin, end, stride);
+  },
+  Gather: (tf, node) => tf.gather(node.input(0), tf.cast(node.input(1), 'int32'), axisOf(node.int('axis', 0), node.input(0).rank)),
+  Shape: (tf, node) => tf.tensor1d(node.input(0).shape, 'int32'),
+  Expand: (tf, node) => {
+    const x = node.input(0);
+    return tf.broadcastTo(x, tf.broadcast_util.assertAndGetBroadcastShape(x.shape, node.numbers(1) ?? []));
+  },
+  Tile: (tf, node) => tf.tile(node.input(0), node.numbers(1) ?? []),
+  Pad: (tf, node) => {
+    const x = node.input(0);
+    const pads = node.numbers(1) ?? [];
+    if (node.text('mode', 'constant') !== 'constant' || node.optionalInput(3) !== undefined)
+      throw new Error('only constant padding of all axes is run');
+    return tf.pad(
+      x,
+      x.shape.map((_, axis) => [pads[axis]!, pads[axis + x.rank]!] as [number, number]),
+      node.numbers(2)?.[0] ?? 0,
+    );
+  },
+};
+
+/** An axis counted from the end made one counted from the start. */
+function axisOf(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** Towards zero, as whole numbers divide in ONNX. */
+function trunc(tf: Tf, x: Tensor): Tensor {
+  return tf.mul(tf.sign(x), tf.floor(tf.abs(x)));
+}
+
+/** Codes of TensorProto.DataType; whole numbers of any width become int32. */
+function castTo(tf: Tf, x: Tensor, code: number): Tensor {
+  if (code === 1 || code === 10 || code === 11) return tf.cast(x, 'float32');
+  if (code === 6 || code === 7 || code === 2) return tf.cast(x, 'int32');
+  if (code === 9) return tf.cast(x, 'bool');
+  throw new Error(`a cast to element type ${code}`);
+}

@@ -1,5 +1,5 @@
 /** Requests and answers of every route, as JSON Schema. They validate, serialise and are the source of openapi.yaml. */
-import { type Static, type TSchema, Type } from '@fastify/type-provider-typebox';
+import { type Static, Type } from '@fastify/type-provider-typebox';
 
 const closed = { additionalProperties: false };
 
@@ -196,10 +196,14 @@ export const WelcomeAnswer = Type.Object(
   { ...closed, description: 'What this service is.' },
 );
 
-/** Bytes that are no JSON, for the document only. */
-export const binary = (description: string): TSchema => Type.Unsafe<Uint8Array>({ type: 'string', format: 'binary', description });
-/** Text of another type than JSON. */
-export const plainText = (description: string): TSchema => Type.String({ description });
+const binary = (description: string) => Type.Unsafe<Uint8Array>({ type: 'string', format: 'binary', description });
+
+/** An answer that is a file of its own type and no JSON. */
+export function fileAnswer(type: string, description: string) {
+  const schema = type.startsWith('text/') || type.endsWith('/yaml') ? Type.String() : binary(description);
+  return { description, content: { [type]: { schema } } };
+}
+
 const nothing = Type.Null({ description: 'Done.' });
 /** Answer without a body. */
 export const NoContent = nothing;

@@ -6,9 +6,9 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import sharp from 'sharp';
-import type { TSchema } from 'typebox';
-import { Check, Errors } from 'typebox/value';
+import { Check, Errors } from 'typebox/schema';
 import type { Catalogue } from '../../src/catalogue/catalogue.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
 import { readSettings, type Settings } from '../../src/config.js';
@@ -16,6 +16,7 @@ import { createDecoderPool } from '../../src/images/decoder-pool.js';
 import type { ImageDecoder } from '../../src/images/image-decoder.js';
 import { type Application, buildApp } from '../../src/server/app.js';
 import { createMonitoring, type Monitoring } from '../../src/server/monitoring.js';
+import type { App } from '../../src/server/server-context.js';
 import { createPooledEncoder, type PooledEncoder } from './pooled-encoder.js';
 
 /** Secrets of the keys that tests set. */
@@ -34,6 +35,8 @@ export type TestApplication = Application & {
   readonly settings: Settings;
   /** Lines logged so far. */
   readonly log: readonly string[];
+  /** Sends a request without a socket, and checks every JSON answer against its description. */
+  ask(options: InjectOptions & { readonly url: string }): Promise<LightMyRequestResponse>;
   /** Listens on a free loopback port. */
   listen(): Promise<{ readonly port: number; readonly url: string }>;
 };
@@ -49,7 +52,9 @@ export async function startApplication(
   const encoder = createPooledEncoder();
   const { id: encoderId, dimensions, preprocessing } = encoder.description;
   const catalogue = replaced.catalogue ?? (await openCatalogue({ folder, encoderId, dimensions }));
-  const decoder = replaced.decoder ?? createDecoderPool({ preprocessing, processes: settings.decoders });
+  const { maxPixels, maxPixelsGif: gif, maxPixelsAvif: avif } = settings;
+  const limits = { maxPixels: { jpeg: maxPixels, png: maxPixels, webp: maxPixels, tiff: maxPixels, gif, avif } };
+  const decoder = replaced.decoder ?? createDecoderPool({ preprocessing, processes: settings.decoders, limits });
   const monitoring = createMonitoring();
   const lines: string[] = [];
   const log = replaced.log === false ? {} : { log: { level: 'debug', stream: { write: (line: string) => void lines.push(line) } } };
@@ -69,6 +74,11 @@ export async function startApplication(
     monitoring,
     settings,
     log: lines,
+    async ask(options) {
+      const response = await application.app.inject(options);
+      assertDocumented(application.app, options as { readonly method?: string; readonly url: string }, response);
+      return response;
+    },
     async listen() {
       await application.app.listen({ host: '127.0.0.1', port: 0 });
       const { port } = application.app.server.address() as AddressInfo; // A TCP server's address is an object.
@@ -100,6 +110,14 @@ export async function picture(seed: number, format: 'png' | 'jpeg' = 'png'): Pro
 
 /** A part of a multipart form: a file where it has a file name. */
 export type FormPart = { readonly name: string; readonly fileName?: string; readonly type?: string; readonly content: string | Buffer };
+
+/** A raw body with its type. */
+export function raw(
+  payload: Buffer,
+  type = 'image/png',
+): { readonly payload: Buffer; readonly headers: { readonly 'content-type': string } } {
+  return { payload, headers: { 'content-type': type } };
+}
 
 /** A multipart body written by hand, so that tests can also write it wrongly. */
 export function form(...parts: readonly FormPart[]): { readonly payload: Buffer; readonly headers: { readonly 'content-type': string } } {
@@ -134,10 +152,25 @@ export function assertError(
   assert.ok(body.error.length > 0 && body.message.length > 0);
 }
 
-/** Asserts that a JSON answer is just what its schema says. */
-export function assertSchema(schema: TSchema, body: string): void {
-  const value: unknown = JSON.parse(body);
-  assert.ok(Check(schema, value), `${JSON.stringify([...Errors(schema, value)].slice(0, 3))}\n${body.slice(0, 500)}`);
+type Documented = { readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } } };
+type Operation = {
+  readonly responses: { readonly [status: string]: { readonly content?: { readonly [type: string]: { schema: object } } } };
+};
+
+/** Asserts that a JSON answer is just what the description of its route says, nothing more and nothing less. */
+function assertDocumented(app: App, options: { readonly method?: string; readonly url: string }, response: LightMyRequestResponse): void {
+  if (!String(response.headers['content-type']).startsWith('application/json')) return;
+  const path = options.url.split('?')[0]!;
+  const { paths } = app.swagger() as unknown as Documented; // The plugin's type allows references, and we use none.
+  const pattern = Object.keys(paths).find((known) => new RegExp(`^${known.replace(/\{[^}]+\}/g, '[^/]+')}$`).test(path));
+  const operation = pattern === undefined ? undefined : paths[pattern]![(options.method ?? 'GET').toLowerCase()];
+  if (operation === undefined) return;
+  const { responses } = operation;
+  const documented = responses[response.statusCode] ?? responses[`${Math.floor(response.statusCode / 100)}XX`];
+  const schema = documented?.content?.['application/json']?.schema;
+  assert.ok(schema, `${options.method} ${pattern} answers ${response.statusCode}, which is not described`);
+  const value: unknown = response.json();
+  assert.ok(Check(schema, value), `${response.body.slice(0, 500)}\n${JSON.stringify(Errors(schema, value))}`);
 }
 
 /** A raw connection whose received text grows until the other side closes. */

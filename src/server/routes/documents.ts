@@ -1,7 +1,7 @@
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { openApiDocument } from '../api-document.js';
-import { errorAnswers, plainText, WelcomeAnswer } from '../schemas.js';
+import { errorAnswers, fileAnswer, WelcomeAnswer } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
 
 /** What the documentation page may load: its own files and the images it draws itself. */
@@ -35,8 +35,7 @@ export const documentRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
       schema: {
         tags: ['documents'],
         summary: 'This description',
-        produces: ['application/yaml'],
-        response: { 200: plainText('OpenAPI 3.1 as YAML.'), ...errorAnswers },
+        response: { 200: fileAnswer('application/yaml', 'OpenAPI 3.1.'), ...errorAnswers },
       },
     },
     async (_request, reply) => reply.type('application/yaml; charset=utf-8').send(openApiDocument(app)),

@@ -7,8 +7,8 @@ import { SearchError } from '../../errors.js';
 import { checkMetadata, parseImageId } from '../names.js';
 import { createNeighbourSearch, parseFilterText, thumbnailUrl, tookMs } from '../neighbour-search.js';
 import {
-  binary,
   errorAnswers,
+  fileAnswer,
   ImageAnswer,
   ImagePage,
   ImagePath,
@@ -130,8 +130,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
         summary: 'Thumbnail (WebP)',
         params: ImagePath,
         querystring: ThumbnailQuery,
-        produces: ['image/webp'],
-        response: { 200: binary('WebP without metadata.'), ...errorAnswers },
+        response: { 200: fileAnswer('image/webp', 'WebP without metadata.'), ...errorAnswers },
       },
     },
     async (request, reply) => {
@@ -155,8 +154,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
           "Only where the service runs with --keep-originals. The file is a stranger's: it is sent as a download, never to be shown in place.",
         params: ImagePath,
         querystring: InCollection,
-        produces: ['application/octet-stream'],
-        response: { 200: binary('The uploaded bytes.'), ...errorAnswers },
+        response: { 200: fileAnswer('image/*', 'The uploaded bytes.'), ...errorAnswers },
       },
     },
     async (request, reply) => {

@@ -1,0 +1,95 @@
+/** The objective of Deep InfoMax: a global and a local pair term and a prior, minimised over encoder and discriminators together. */
+import * as tf from '@tensorflow/tfjs-core';
+import { type DiscriminatorSpec, discriminate, discriminatorParameters } from './discriminators.js';
+import { ESTIMATORS, type EstimatorName } from './estimators.js';
+import { type Encoding, encodeForTraining, encoderParameters, mapShape, type NetworkSpec, sampleCode } from './network.js';
+import type { Negatives, NegativesSpec } from './pairs.js';
+import type { InitialValues, Tensors } from './parameters.js';
+import { standardNormalDivergence } from './prior.js';
+import type { Random } from './random.js';
+
+/** What of an image meets the code. code: the code itself (the article's global pair). pooled: the last stage's maximum. map: every place of the feature map. */
+export type ImageSide = 'code' | 'pooled' | 'map';
+
+/** One pair term. weight 0 leaves it out of the program. */
+export type PairSpec = {
+  readonly weight: number;
+  readonly image: ImageSide;
+  readonly negatives: NegativesSpec;
+  readonly discriminator: DiscriminatorSpec;
+  readonly estimator: EstimatorName;
+};
+
+/** A whole objective: weights alpha (global), beta (local) and gamma (prior) as in the paper. */
+export type ObjectiveSpec = {
+  readonly network: NetworkSpec;
+  readonly global: PairSpec;
+  readonly local: PairSpec;
+  readonly priorWeight: number;
+};
+
+/** The two pair terms, in the order in which their parameters are drawn. */
+export const PAIR_TERMS = ['global', 'local'] as const;
+export type PairTerm = (typeof PAIR_TERMS)[number];
+
+/** First values of every parameter: encoder, then the discriminators of the terms that have weight. */
+export function objectiveParameters(spec: ObjectiveSpec, random: Random): InitialValues {
+  const values: InitialValues[] = [encoderParameters(spec.network, random)];
+  for (const name of PAIR_TERMS) {
+    const { weight, image, discriminator } = spec[name];
+    if (weight === 0) continue;
+    const placeSize = placeSizeOf(spec.network, image);
+    values.push(discriminatorParameters(discriminator, { name, placeSize, codeSize: spec.network.codeSize, random }));
+  }
+  return Object.assign({}, ...values);
+}
+
+/** The objective on one batch. Terms without weight are 0. */
+export type ObjectiveValue = {
+  /** alpha * global + beta * local + gamma * prior: to minimise. */
+  readonly loss: tf.Scalar;
+  /** Minus the estimate of the pair term (2 ln 2 at the start for Jensen-Shannon). */
+  readonly global: tf.Scalar;
+  readonly local: tf.Scalar;
+  readonly prior: tf.Scalar;
+  readonly nextStatistics: Record<string, tf.Tensor>;
+};
+
+/**
+ * Loss and its terms. images: [B, H, W, channels] preprocessed; noise: [B, D] standard normal; negatives: for each term [B, N] as drawn by
+ * drawNegatives. A function of its tensors alone: the same everywhere, eager or compiled.
+ */
+export function infoMaxObjective(options: {
+  readonly spec: ObjectiveSpec;
+  readonly parameters: Tensors;
+  readonly statistics: Tensors;
+  readonly images: tf.Tensor4D;
+  readonly noise: tf.Tensor2D;
+  readonly negatives: Readonly<Record<PairTerm, Negatives>>;
+}): ObjectiveValue {
+  const { spec, parameters, statistics, images, noise, negatives } = options;
+  const { encoding, nextStatistics } = encodeForTraining({ spec: spec.network, parameters, statistics, images });
+  const codes = sampleCode(encoding, noise); // [B, D]
+  const term = (name: PairTerm): tf.Scalar => {
+    const { weight, image, discriminator, estimator } = spec[name];
+    if (weight === 0) return tf.scalar(0);
+    const places = placesOf(image, encoding, codes);
+    return tf.neg(ESTIMATORS[estimator](discriminate(discriminator, { name, parameters, places, codes, negatives: negatives[name] })));
+  };
+  const [global, local] = [term('global'), term('local')];
+  const prior = standardNormalDivergence(encoding);
+  const pairs = tf.add(tf.mul(global, spec.global.weight), tf.mul(local, spec.local.weight));
+  return { loss: tf.add(pairs, tf.mul(prior, spec.priorWeight)), global, local, prior, nextStatistics };
+}
+
+function placesOf(image: ImageSide, { map, pooled }: Encoding, codes: tf.Tensor2D): tf.Tensor3D {
+  if (image === 'code') return tf.expandDims(codes, 1); // [B, 1, D]
+  if (image === 'pooled') return tf.expandDims(pooled, 1); // [B, 1, C']
+  const [batch, height, width, channels] = map.shape;
+  return tf.reshape(map, [batch, height * width, channels]); // [B, P, C]
+}
+
+function placeSizeOf(network: NetworkSpec, image: ImageSide): number {
+  if (image === 'code') return network.codeSize;
+  return image === 'map' ? mapShape(network).channels : (network.stages.at(-1)?.channels ?? network.image.channels);
+}

@@ -9,7 +9,7 @@ const BATCH_SIZES: readonly [number, number] = [100_003, 100_019];
 /**
  * The ONNX model of an encoder, with a batch of any size. input: its name and the shape of one item (without the batch). `run` maps
  * [batch, ...shape] to outputs whose first axis is the batch; tensors it closes over (weights, folded batch norm) become constants of the model,
- * and what can be computed from them alone is. Throws where the outputs of one item depend on others of the batch or on its size.
+ * and what can be computed from them alone is. Throws where the program depends on the size of the batch, as batch norm in training does.
  */
 export function exportInference(options: {
   readonly input: { readonly name: string; readonly shape: readonly number[] };

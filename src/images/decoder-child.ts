@@ -28,6 +28,14 @@ export type ChildJob = {
   readonly admit: (estimatedBytes: number) => Promise<boolean>;
 };
 
+type JobUnderWay = {
+  readonly resolve: (image: DecodedImage) => void;
+  readonly reject: (error: unknown) => void;
+  readonly admit: ChildJob['admit'];
+  /** Why `admit` rejected. */
+  refusal?: unknown;
+};
+
 /**
  * One decoder process, which decodes one image at a time. A process and not a thread, because native code can be given a deadline only by
  * SIGKILL. Once dead it stays dead; the pool starts another.
@@ -46,9 +54,7 @@ export class DecoderChild {
   #isAlive = true;
   #lastWords = '';
   #killReason: SearchError | undefined;
-  #job:
-    | { readonly resolve: (image: DecodedImage) => void; readonly reject: (error: unknown) => void; readonly admit: ChildJob['admit'] }
-    | undefined;
+  #job: JobUnderWay | undefined;
   #deadline: NodeJS.Timeout | undefined;
   #onReady: (() => void) | undefined;
 
@@ -145,18 +151,18 @@ export class DecoderChild {
     this.#job = undefined;
     this.rssBytes = reply.rssBytes;
     this.imagesDecoded++;
-    if (reply.type === 'failed') job.reject(fromErrorData(reply.error));
+    if (reply.type === 'failed') job.reject(job.refusal ?? fromErrorData(reply.error));
     else if (image !== undefined) job.resolve(image);
   }
 
-  #askAdmission(job: { readonly reject: (error: unknown) => void; readonly admit: ChildJob['admit'] }, bytes: number): void {
+  #askAdmission(job: JobUnderWay, bytes: number): void {
     const answer = (admitted: boolean) => {
       if (!this.#isAlive) return;
       this.#limitDecodeTime();
       writeFrame(this.#socket, { type: 'admission', admitted });
     };
     job.admit(bytes).then(answer, (error: unknown) => {
-      job.reject(error); // the first settlement counts; the decoder's own answer is then for nobody
+      job.refusal = error; // told to the caller when the decoder has let go of the image, and not before
       answer(false);
     });
   }

@@ -19,6 +19,9 @@ async function run(): Promise<void> {
   const die = () => process.kill(process.pid, 'SIGKILL');
   socket.on('end', die).on('close', die).on('error', die);
 
+  // Signals to the whole process group (Ctrl-C, systemd) must not end the decoders while the service still drains.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+
   let settings: DecodeSettings | undefined;
   let onAdmission: ((admitted: boolean) => void) | undefined;
   const reply = (message: DecoderReply, body?: readonly Uint8Array[]) => writeFrame(socket, message, body);

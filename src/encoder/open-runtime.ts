@@ -2,11 +2,8 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Device } from './encoder.js';
-import type { OpenRuntime, Runtime } from './runtime.js';
+import { type OpenRuntime, type Runtime, TENSORFLOW_GPU_INSTALL } from './runtime.js';
 import type { SavedEncoder } from './saved-encoder.js';
-
-/** The one command that brings TensorFlow's GPU build; also in the error of who asks for it without. */
-export const TENSORFLOW_GPU_INSTALL = 'npm install @tensorflow/tfjs-node-gpu@4.22.0';
 
 /** Opens a saved encoder on the device asked for: ONNX Runtime, or TensorFlow.js, which is loaded only then. */
 export const openRuntime: OpenRuntime = async (

@@ -17,6 +17,9 @@ export type Runtime = {
 /** Opens a saved encoder on one device. DEVICE_UNAVAILABLE where the device is not there, INVALID_ENCODER where the program does not fit. */
 export type OpenRuntime = (encoder: SavedEncoder, options: { readonly device: Device; readonly threads: number }) => Promise<Runtime>;
 
+/** The one command that brings TensorFlow's GPU build; also in the error of who asks for it without. */
+export const TENSORFLOW_GPU_INSTALL = 'npm install @tensorflow/tfjs-node-gpu@4.22.0';
+
 /** Shape of the input tensor of `count` images. */
 export function inputShape(encoder: SavedEncoder, count: number): readonly [number, number, number, number] {
   const { width, height, layout } = encoder.manifest.preprocessing;

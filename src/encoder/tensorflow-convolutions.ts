@@ -3,7 +3,7 @@
  * channels last, so each is wrapped in two transposes. N: batch, C: channels in, M: channels out, H, W: the grid.
  */
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
-import type { NodeArguments, Operator, Tf } from './tensorflow-operators.js';
+import type { NodeArguments, Operator, Tf } from './tensorflow-node.js';
 
 type Pair = readonly [number, number];
 type Padding = { readonly top: number; readonly bottom: number; readonly left: number; readonly right: number };

@@ -2,11 +2,11 @@ import type * as TensorFlow from '@tensorflow/tfjs-core';
 import type { OnnxModel, OnnxNode, OnnxTensor } from '../compile/onnx-model.js';
 import { decodeModel } from '../compile/onnx-reader.js';
 import { SearchError } from '../errors.js';
-import { TENSORFLOW_GPU_INSTALL } from './open-runtime.js';
-import { checkSignature, inputShape, type Runtime } from './runtime.js';
+import { checkSignature, inputShape, type Runtime, TENSORFLOW_GPU_INSTALL } from './runtime.js';
 import { EMBEDDING_OUTPUT, PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
 import { CONVOLUTIONS } from './tensorflow-convolutions.js';
-import { NodeArguments, OPERATORS, type Operator, type Tf } from './tensorflow-operators.js';
+import { NodeArguments, type Operator, type Tf } from './tensorflow-node.js';
+import { OPERATORS } from './tensorflow-operators.js';
 
 const ALL_OPERATORS: Readonly<Record<string, Operator>> = { ...OPERATORS, ...CONVOLUTIONS };
 

@@ -30,3 +30,34 @@ export function createBudget(options: { readonly limit: number; readonly sentenc
     },
   };
 }
+
+/** What one user holds of a budget: given back piece by piece, or all at once where the work behind it is abandoned. */
+export type Loan = {
+  take(amount: number): void;
+  give(amount: number): void;
+  /** Gives all back. What the abandoned work still takes or gives afterwards counts no more. */
+  end(): void;
+};
+
+/** A loan of the budget, nothing taken yet. */
+export function borrow(budget: Budget): Loan {
+  let held = 0;
+  let isEnded = false;
+  return {
+    take(amount) {
+      if (isEnded) return;
+      budget.take(amount);
+      held += amount;
+    },
+    give(amount) {
+      if (isEnded) return;
+      held -= amount;
+      budget.give(amount);
+    },
+    end() {
+      if (isEnded) return;
+      isEnded = true;
+      budget.give(held);
+    },
+  };
+}

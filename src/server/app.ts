@@ -41,6 +41,8 @@ export type AppParts = {
   readonly monitoring: Monitoring;
   readonly keys?: readonly ApiKey[];
   readonly log?: LogOptions;
+  /** Told of every route, the ones of plugins too. */
+  readonly onRoute?: (route: RouteOptions) => void;
 };
 
 /** The application and what the process needs to end it well. */
@@ -168,6 +170,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   });
   app.addHook('onRoute', (route) => {
     routes.push(route);
+    parts.onRoute?.(route);
   });
   app.addHook('onReady', async () => {
     for (const { url, config } of routes) stated(config?.access, url);

@@ -4,7 +4,7 @@ import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import type { Settings } from '../config.js';
 import { SearchError } from '../errors.js';
-import type { Budget } from './admission.js';
+import { type Budget, borrow, type Loan } from './admission.js';
 import { declaredBytes } from './early-close.js';
 import { cleanFileName } from './names.js';
 import { ClientGoneError, type RequestLife } from './request-ledger.js';
@@ -26,6 +26,8 @@ export type UploadRequest = {
   readonly receive: (file: ReceivedFile) => Promise<void>;
 };
 
+type LentUpload = UploadRequest & { readonly loan: Loan };
+
 /** Room for boundaries, part headers and text fields beside the files themselves. */
 const OVERHEAD_BYTES = 256 * 1024;
 const MAX_FIELDS = 8;
@@ -43,11 +45,23 @@ export function isRawImage(request: FastifyRequest): boolean {
 
 /**
  * Reads the whole body and returns its text fields. Throws UNSUPPORTED_MEDIA_TYPE, NO_IMAGE, MALFORMED_MULTIPART, TOO_MANY_FILES,
- * UPLOAD_TOO_LARGE, OVERLOADED (the memory for uploads is full), INVALID_REQUEST (a field that is not known). A file over the limit among
+ * UPLOAD_TOO_LARGE, REQUEST_TIMEOUT, OVERLOADED (the memory for uploads is full), INVALID_REQUEST (a field that is not known). A file over the limit among
  * others is received as an error, so that the others still count; in a body of unknown length it ends the request instead, since
  * nobody can say how much more would come.
  */
 export async function readUpload(upload: UploadRequest): Promise<ReadonlyMap<string, string>> {
+  const { request, memory } = upload;
+  const loan = borrow(memory);
+  try {
+    return await readBody({ ...upload, loan });
+  } catch (error) {
+    loan.end(); // A stream that nobody reads any more may never settle, and what it holds must not stay held.
+    if (request.raw.complete || !(error instanceof SearchError) || error.code !== 'DEADLINE_EXCEEDED') throw error;
+    throw new SearchError('REQUEST_TIMEOUT', 'The body did not arrive in time (--request-timeout-ms).', { cause: error });
+  }
+}
+
+async function readBody(upload: LentUpload): Promise<ReadonlyMap<string, string>> {
   const { request, life } = upload;
   if (isRawImage(request)) {
     await receiveRaw(upload);
@@ -68,7 +82,7 @@ export async function readUpload(upload: UploadRequest): Promise<ReadonlyMap<str
   }
 }
 
-async function receiveRaw(upload: UploadRequest): Promise<void> {
+async function receiveRaw(upload: LentUpload): Promise<void> {
   const { request, life, settings, receive } = upload;
   const file = await life.bound(collect(upload, request.raw, null, () => false));
   if ('bytes' in file && file.bytes.length === 0) throw noImage();
@@ -77,7 +91,7 @@ async function receiveRaw(upload: UploadRequest): Promise<void> {
   await receive(file);
 }
 
-async function receiveParts(upload: UploadRequest, onFile: (file: MultipartFile['file']) => void): Promise<ReadonlyMap<string, string>> {
+async function receiveParts(upload: LentUpload, onFile: (file: MultipartFile['file']) => void): Promise<ReadonlyMap<string, string>> {
   const { request, settings, maxFiles, fieldNames, receive } = upload;
   const fields = new Map<string, string>();
   let files = 0;
@@ -117,8 +131,8 @@ async function receiveParts(upload: UploadRequest, onFile: (file: MultipartFile[
 }
 
 /** Gathers a stream into one buffer under the byte limit and the memory budget. Leaves the stream alone, also where it throws. */
-async function collect(upload: UploadRequest, stream: Readable, name: string | null, isTruncated: () => boolean): Promise<ReceivedFile> {
-  const { memory, settings, request } = upload;
+async function collect(upload: LentUpload, stream: Readable, name: string | null, isTruncated: () => boolean): Promise<ReceivedFile> {
+  const { loan, settings, request } = upload;
   const chunks: Buffer[] = [];
   let taken = 0;
   try {
@@ -127,21 +141,21 @@ async function collect(upload: UploadRequest, stream: Readable, name: string | n
       const next = await parsing(iterator.next(), request);
       if (next.done || taken > settings.maxUploadBytes) break;
       const chunk: Buffer = next.value;
-      memory.take(chunk.length);
+      loan.take(chunk.length);
       taken += chunk.length;
       chunks.push(chunk);
     }
   } catch (error) {
-    memory.give(taken);
+    loan.give(taken);
     throw error;
   }
   if (isTruncated() || taken > settings.maxUploadBytes) {
-    memory.give(taken);
+    loan.give(taken);
     return { name, error: tooLarge(settings.maxUploadBytes) };
   }
   let held = taken;
   const release = (): void => {
-    memory.give(held);
+    loan.give(held);
     held = 0;
   };
   return { name, bytes: Buffer.concat(chunks, taken), release };

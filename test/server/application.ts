@@ -6,7 +6,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { InjectOptions, LightMyRequestResponse } from 'fastify';
+import type { InjectOptions, LightMyRequestResponse, RouteOptions } from 'fastify';
 import sharp from 'sharp';
 import { Check, Errors } from 'typebox/schema';
 import type { Catalogue } from '../../src/catalogue/catalogue.js';
@@ -45,7 +45,7 @@ export type TestApplication = Application & {
 export async function startApplication(
   context: TestContext,
   flags: { readonly [Name in keyof Settings]?: Settings[Name] } = {},
-  replaced: { readonly decoder?: ImageDecoder; readonly catalogue?: Catalogue; readonly log?: boolean } = {},
+  replaced: { readonly decoder?: ImageDecoder; readonly catalogue?: Catalogue; readonly onRoute?: (route: RouteOptions) => void } = {},
 ): Promise<TestApplication> {
   const settings = readSettings({ decoders: 1, metricsPort: 0, ...flags }, {});
   const folder = await mkdtemp(join(tmpdir(), 'likeness-server-'));
@@ -57,8 +57,9 @@ export async function startApplication(
   const decoder = replaced.decoder ?? createDecoderPool({ preprocessing, processes: settings.decoders, limits });
   const monitoring = createMonitoring();
   const lines: string[] = [];
-  const log = replaced.log === false ? {} : { log: { level: 'debug', stream: { write: (line: string) => void lines.push(line) } } };
-  const application = await buildApp({ settings, decoder, encoder, catalogue, monitoring, ...log });
+  const log = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
+  const { onRoute } = replaced;
+  const application = await buildApp({ settings, decoder, encoder, catalogue, monitoring, log, ...(onRoute !== undefined && { onRoute }) });
   await application.app.ready();
   context.after(async () => {
     await application.app.close();

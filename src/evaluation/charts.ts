@@ -19,11 +19,12 @@ export function lineChart(options: {
   readonly xTitle: string;
   readonly yTitle: string;
   readonly series: readonly Series[];
+  readonly xRange?: Range;
   readonly yRange?: Range;
 }): string {
   const all = options.series.flatMap((series) => series.points.filter((point) => point.every(Number.isFinite)));
   if (all.length === 0) return frame({ ...options, x: [0, 1], y: [0, 1], body: '' });
-  const x = rangeOf(all.map((point) => point[0]));
+  const x = options.xRange ?? rangeOf(all.map((point) => point[0]));
   const y = options.yRange ?? rangeOf(all.map((point) => point[1]));
   const [toX, toY] = [across(x), up(y)];
   const body = options.series.map(({ points }, index) => {
@@ -71,7 +72,13 @@ export function reliabilityChart(options: { readonly title: string; readonly xTi
     const answers = count + wrong[bin]!;
     return answers >= RELIABLE_ANSWERS ? [[low + (bin + 0.5) * width, count / answers] as const] : [];
   });
-  return lineChart({ ...options, yTitle: 'share right', series: [{ name: 'share right', points }], yRange: [0, 1] });
+  return lineChart({
+    ...options,
+    yTitle: 'share right',
+    series: [{ name: 'share right', points }],
+    xRange: widened([low, high]),
+    yRange: [0, 1],
+  });
 }
 const RELIABLE_ANSWERS = 5;
 

@@ -38,7 +38,7 @@ export async function drawNeighbours(options: {
   return asReportSheet(title, await neighbourSheet({ rows, tileSize: TILE_SIZE }));
 }
 
-/** Rows of attacked images; the original among the neighbours is framed as of the same class. */
+/** Rows of attacked images; the original among the neighbours is framed as of the same class, the others plainly. */
 export async function drawCopies(options: {
   readonly title: string;
   readonly database: ImageDataset;
@@ -50,7 +50,7 @@ export async function drawCopies(options: {
     const neighbours = [];
     for (const [place, found] of example.nearest.slice(0, SHEET_NEIGHBOURS).entries()) {
       const pixels = await picture(await database.bytes(found));
-      neighbours.push({ pixels, score: example.scores[place]!, sameClass: found === example.match });
+      neighbours.push({ pixels, score: example.scores[place]!, sameClass: found === example.match || undefined });
     }
     rows.push({ query: await picture(example.bytes), caption: example.attack, neighbours });
   }

@@ -23,7 +23,7 @@ const FRAMES = { query: [31, 78, 160], same: [26, 140, 84], other: [205, 92, 48]
 >;
 const FRAME_WIDTH = 3;
 const GAP = 10;
-const TEXT_SCALE = 1;
+const TEXT_SCALE = 2;
 const CAPTION_HEIGHT = CHARACTER_HEIGHT * TEXT_SCALE + 8;
 /** Pictures up to half the tile are enlarged by whole pixels, so that one sees what the encoder saw. */
 const CRISP_SHARE = 0.5;
@@ -85,9 +85,11 @@ async function drawTile(canvas: Canvas, tile: Tile): Promise<void> {
     const from = line * picture.width * 3;
     canvas.rgb.set(picture.rgb.subarray(from, from + picture.width * 3), ((y + line) * canvas.width + x) * 3);
   }
-  const text = tile.caption.slice(0, Math.floor(side / (CHARACTER_WIDTH * TEXT_SCALE)));
-  const centred = left + Math.floor((side - text.length * CHARACTER_WIDTH * TEXT_SCALE) / 2);
-  drawText(canvas, { text, left: centred, top: top + side + 4, scale: TEXT_SCALE, colour: INK });
+  // Long captions are drawn small, and cut where even that is too wide.
+  const scale = tile.caption.length * CHARACTER_WIDTH * TEXT_SCALE <= side + GAP ? TEXT_SCALE : 1;
+  const text = tile.caption.slice(0, Math.floor(side / (CHARACTER_WIDTH * scale)) + 1);
+  const textLeft = left + Math.floor((side - text.length * CHARACTER_WIDTH * scale) / 2);
+  drawText(canvas, { text, left: textLeft, top: top + side + 4, scale, colour: INK });
 }
 
 async function fitted(pixels: Pixels, tileSize: number): Promise<Pixels> {

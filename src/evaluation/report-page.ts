@@ -67,7 +67,7 @@ svg{display:block;width:100%;max-width:560px;height:auto;font:11.5px system-ui,-
 .dots circle{fill-opacity:.75}.unlabelled{fill:var(--soft)}
 ${Array.from(SERIES_LIGHT, (_, index) => `.f${index}{fill:var(--s${index})}.line.s${index}{stroke:var(--s${index})}.key.s${index}{background:var(--s${index})}`).join('')}
 .key.right{background:var(--right)}.key.wrong{background:var(--wrong)}
-.legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:8px 0 0;padding:0;font-size:13px;color:var(--soft)}
+.legend{display:flex;flex-wrap:wrap;gap:2px 16px;list-style:none;margin:8px 0 24px;padding:0;font-size:13px;color:var(--soft)}
 .key{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
 footer{margin-top:56px;padding-top:14px;border-top:1px solid var(--line);color:var(--soft);font-size:13px;overflow-wrap:anywhere}
 @media print{main{max-width:none;padding:0}h2{break-after:avoid}figure{break-inside:avoid}}

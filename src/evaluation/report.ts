@@ -60,8 +60,7 @@ function classSearch({ classes, scores }: EvaluationReport): string {
   const votes = classes[0]!.votes;
   const head = [
     'metric',
-    ...votes.map((vote) => (vote.k === 1 ? '1-NN' : `kNN ${vote.k}, T ${vote.temperature}`)),
-    'P@1',
+    ...votes.map((vote) => (vote.k === 1 ? '1-NN = P@1' : `kNN ${vote.k}, T ${vote.temperature}`)),
     'P@10',
     'P@100',
     'MAP@R',
@@ -71,7 +70,7 @@ function classSearch({ classes, scores }: EvaluationReport): string {
   const rows = classes.map((each) => [
     each.metric,
     ...each.votes.map((vote) => `${percent(vote.accuracy)} <span class="soft">± ${(vote.standardError * 100).toFixed(1)}</span>`),
-    ...[each.precisionAt1, each.precisionAt10, each.precisionAt100, each.mapAtR, each.rPrecision, each.mapAt1000].map(percent),
+    ...[each.precisionAt10, each.precisionAt100, each.mapAtR, each.rPrecision, each.mapAt1000].map(percent),
   ]);
   const plots = scores
     ? `<div class="plots"><div>${histogramChart({ title: 'Score of the first neighbour', xTitle: 'cosine similarity', histogram: scores })}</div><div>${reliabilityChart({ title: 'How far a score can be believed', xTitle: 'cosine similarity of the first neighbour', histogram: scores })}</div></div>`

@@ -64,7 +64,7 @@ export function createRequestLedger(options: {
       reply.raw.once('close', () => {
         open.delete(entry);
         entry.isClosed = true;
-        const isAborted = !reply.raw.writableFinished;
+        const isAborted = !reply.raw.writableEnded;
         if (entry.life !== undefined) {
           clearTimeout(entry.life.timer);
           if (isAborted) entry.life.controller.abort(new ClientGoneError());

@@ -211,3 +211,12 @@ export async function openRaw(port: number): Promise<RawConnection> {
       }),
   };
 }
+
+/** Waits for what other parts of this process or the other side of a socket will soon do; bounded. */
+export async function eventually(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  for (let turn = 0; turn < 1000; turn++) {
+    if (await isTrue()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.fail(`It did not come true: ${isTrue}`);
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertError, form, openRaw, picture, raw, startApplication, type TestApplication } from './application.js';
+import { assertError, eventually, form, openRaw, picture, raw, startApplication, type TestApplication } from './application.js';
 
 type Answer = {
   readonly encoder: { readonly name: string; readonly id: string };
@@ -150,9 +150,3 @@ test('work that outlasts the deadline of its request is given up', async (contex
   assert.equal(server.encoder.statistics.active, 0);
   release();
 });
-
-/** Waits for what other parts of this process will soon do; bounded. */
-async function eventually(isTrue: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 2000 && !isTrue(); turn++) await new Promise((resolve) => setTimeout(resolve, 5));
-  assert.ok(isTrue());
-}

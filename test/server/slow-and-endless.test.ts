@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import {
   API_KEYS,
   assertError,
+  eventually,
   KEYS,
   openRaw,
   picture,
@@ -146,13 +147,4 @@ async function held(server: { readonly monitoring: { readonly registry: { metric
 
 function body(bytes: Buffer): { body: Uint8Array<ArrayBuffer>; headers: Record<string, string> } {
   return { body: new Uint8Array(bytes), headers: { 'content-type': 'image/png' } };
-}
-
-/** Waits for what the other side of a socket will soon do; bounded. */
-async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 500; turn++) {
-    if (await isTrue()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  assert.fail('It did not come true.');
 }

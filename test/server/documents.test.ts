@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { ERROR_TABLE, type ErrorCode, SearchError } from '../../src/errors.js';
+import { errorsDocument, toSearchError } from '../../src/server/error-answers.js';
+import { generateOpenApiDocument } from '../../src/server/generate-openapi.js';
+import { API_KEYS, assertError, eventually, picture, raw, startApplication } from './application.js';
+
+const root = new URL('../../../', import.meta.url);
+const documentOf = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+
+test('openapi.yaml is what the routes say (npx tsc && node dist/src/cli.js docs writes it)', async () => {
+  assert.equal(documentOf('openapi.yaml'), await generateOpenApiDocument());
+});
+
+test('docs/errors.md is what the table says', () => {
+  assert.equal(documentOf('docs/errors.md'), errorsDocument());
+});
+
+test('docs/api.md names every route, and no other', async () => {
+  const { paths } = parse(await generateOpenApiDocument()) as { paths: Record<string, Record<string, unknown>> };
+  const routes = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+  );
+  const named = [...documentOf('docs/api.md').matchAll(/^#+ `((?:GET|POST|PATCH|DELETE) [^`]+)`/gm)].map((match) => match[1]!);
+  assert.deepEqual(named.toSorted(), routes.toSorted());
+});
+
+test('every error code answers with its status and the one shape; of our own faults no detail is shown', async (context) => {
+  const server = await startApplication(context);
+  for (const code of Object.keys(ERROR_TABLE) as ErrorCode[]) {
+    const { httpStatus } = ERROR_TABLE[code];
+    server.encoder.fail = new SearchError(code, 'detail: /var/lib/secret.sqlite', {
+      cause: new Error('SQLITE_IOERR'),
+      retryAfterSeconds: 2.5,
+    });
+    const response = await server.ask({ method: 'POST', url: '/search', ...raw(await picture(1)) });
+    assertError(response, { status: httpStatus, code });
+    assert.equal(response.headers['retry-after'], '3');
+    assert.equal(response.body.includes('secret.sqlite'), httpStatus < 500, code);
+    assert.ok(!response.body.includes('SQLITE') && !response.body.includes('stack'));
+  }
+  server.encoder.fail = new TypeError('x is not a function of /work/secret.js');
+  const response = await server.ask({ method: 'POST', url: '/search', ...raw(await picture(1)) });
+  assertError(response, { status: 500, code: 'INTERNAL' });
+  assert.doesNotMatch(response.body, /secret/);
+  const requestId = String(response.headers['x-request-id']);
+  await eventually(() => server.log.some((line) => line.includes('x is not a function') && line.includes(requestId)));
+  assert.equal(toSearchError('a thrown string').code, 'INTERNAL');
+});
+
+test('security headers stand on every answer, and the documentation page works under its policy', async (context) => {
+  const server = await startApplication(context);
+  for (const url of ['/', '/livez', '/images', '/nowhere', '/metrics', '/openapi.yaml', '/docs/', '/docs/json']) {
+    const { headers } = await server.ask({ url });
+    assert.equal(headers['x-content-type-options'], 'nosniff', url);
+    assert.match(String(headers['content-security-policy']), /^default-src 'none'/, url);
+    assert.doesNotMatch(String(headers['content-security-policy']), /unsafe|https?:|\*/, url);
+    assert.match(String(headers['content-security-policy']), /frame-ancestors 'none'/, url);
+    assert.ok(headers['x-request-id']);
+    assert.equal(headers['access-control-allow-origin'], undefined);
+  }
+  const page = await server.ask({ url: '/docs/' });
+  assert.equal(page.statusCode, 200);
+  assert.doesNotMatch(page.body, /<script(?![^>]*\ssrc=)[^>]*>\s*\S|<style|\son\w+=/, 'nothing inline');
+  const files = [...page.body.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1]!);
+  assert.ok(files.length >= 4);
+  for (const file of files) {
+    const { statusCode } = await server.app.inject({ url: new URL(file, 'http://localhost/docs/').pathname });
+    assert.equal(statusCode, 200, file);
+  }
+  const description = await server.ask({ url: '/openapi.yaml' });
+  assert.equal(description.headers['content-type'], 'application/yaml; charset=utf-8');
+  assert.equal((parse(description.body) as { openapi: string }).openapi, '3.1.0');
+  const welcome = (await server.ask({ url: '/' })).json() as { name: string };
+  assert.equal(welcome.name, 'likeness');
+});
+
+test('metrics move to a port of their own where one is set', async (context) => {
+  const server = await startApplication(context, { metricsPort: 9, apiKeys: API_KEYS });
+  assertError(await server.app.inject({ url: '/metrics', headers: { 'x-api-key': 'admin-key-0123456789' } }), {
+    status: 404,
+    code: 'NOT_FOUND',
+  });
+});

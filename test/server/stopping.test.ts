@@ -1,0 +1,117 @@
+/** How the service ends. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { drain } from '../../src/server/drain.js';
+import { assertError, eventually, openRaw, picture, type RawConnection, startApplication } from './application.js';
+
+const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
+const head = (length: number): string =>
+  `POST /search HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ncontent-length: ${length}\r\n\r\n`;
+
+test('a stop answers what has arrived, refuses what is new, closes the idle and the half-sent, and ends in time', async (context) => {
+  const server = await startApplication(context, { decodeQueue: 100, drainTimeoutMs: 4000 });
+  const { port } = await server.listen();
+  const bytes = await picture(1);
+  const release = server.encoder.hold();
+  const working: RawConnection[] = [];
+  for (let index = 0; index < 50; index++) {
+    const client = await openRaw(port);
+    client.socket.write(head(bytes.length));
+    client.socket.write(bytes);
+    working.push(client);
+  }
+  const halfSent: RawConnection[] = [];
+  for (let index = 0; index < 10; index++) {
+    const client = await openRaw(port);
+    client.socket.write(head(bytes.length));
+    client.socket.write(bytes.subarray(0, 100));
+    halfSent.push(client);
+  }
+  const idle: RawConnection[] = [];
+  for (let index = 0; index < 20; index++) {
+    const client = await openRaw(port);
+    client.socket.write('GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n');
+    await client.until(/"ok"/);
+    idle.push(client);
+  }
+  const busyKept = await openRaw(port);
+  busyKept.socket.write(head(bytes.length));
+  busyKept.socket.write(bytes);
+  await eventually(() => server.encoder.statistics.active === 51);
+
+  const drained = drain(server, server.settings.drainTimeoutMs);
+  await Promise.all(idle.map(({ closed }) => closed));
+  await assert.rejects(openRaw(port), { code: 'ECONNREFUSED' });
+  assertError(await server.app.inject({ url: '/readyz' }), { status: 503, code: 'SHUTTING_DOWN' });
+  assertError(await server.app.inject({ url: '/images' }), { status: 503, code: 'SHUTTING_DOWN' });
+  release();
+  await drained;
+  for (const client of [...working, busyKept]) {
+    await client.closed;
+    assert.match(client.received(), /^HTTP\/1\.1 200 OK[\s\S]*"results"/);
+    assert.match(client.received(), /connection: close/i);
+  }
+  for (const client of halfSent) {
+    await client.closed;
+    assert.equal(client.received(), '');
+  }
+});
+
+test('a stop does not wait for ever for work that does not end', async (context) => {
+  const server = await startApplication(context, { drainTimeoutMs: 200 });
+  const { port } = await server.listen();
+  const release = server.encoder.hold();
+  const bytes = await picture(1);
+  const client = await openRaw(port);
+  client.socket.write(head(bytes.length));
+  client.socket.write(bytes);
+  await eventually(() => server.encoder.statistics.active === 1);
+  await drain(server, server.settings.drainTimeoutMs);
+  await client.closed;
+  await eventually(() => server.encoder.statistics.active === 0); // Its work was cancelled.
+  release();
+});
+
+test('the process ends with code 0 on SIGTERM, needs no recovery after it, and refuses a door that is open to all', async (context) => {
+  const data = await mkdtemp(join(tmpdir(), 'likeness-stop-'));
+  context.after(() => rm(data, { recursive: true, force: true }));
+  for (let round = 0; round < 2; round++) {
+    const { child, url } = await startProcess(['--data', data]);
+    const ready = (await (await fetch(`${url}/readyz`)).json()) as { status: string; catalogue: { images: number }; canary: string };
+    assert.equal(ready.status, 'ready');
+    assert.deepEqual([ready.catalogue.images, ready.canary], round === 0 ? [0, 'empty'] : [1, 'found']);
+    const body = new Uint8Array(await picture(1));
+    const stored = await fetch(`${url}/index`, { method: 'POST', body, headers: { 'content-type': 'image/png' } });
+    assert.equal(stored.status, 201);
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+  }
+  await assert.rejects(startProcess(['--data', data, '--host', '0.0.0.0']), /no API keys are set/);
+});
+
+async function startProcess(flags: readonly string[]): Promise<{ readonly child: ChildProcess; readonly url: string }> {
+  const child = spawn(process.execPath, [CLI, 'serve', '--port', '0', '--decoders', '1', ...flags], {
+    cwd: REPOSITORY,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const url = await new Promise<string>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+        const found = /"url":"([^"]+)"/.exec(output);
+        if (found !== null) resolve(found[1]!);
+      });
+    }
+    child.once('close', () => reject(new Error(output)));
+  });
+  return { child, url };
+}

@@ -85,7 +85,7 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
 
   Abs: unary((x, dy) => tf.mul(dy, tf.sign(x))),
   Neg: unary((_x, dy) => tf.neg(dy)),
-  Square: unary((x, dy) => tf.mul(dy, tf.mul(x, 2))),
+  Square: unary((x, dy) => tf.mul(tf.mul(dy, 2), x)),
   Log: unary((x, dy) => tf.div(dy, x)),
   Log1p: unary((x, dy) => tf.div(dy, tf.add(x, 1))),
   Relu: unary((x, dy) => tf.mul(dy, tf.step(x))),

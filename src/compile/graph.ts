@@ -37,6 +37,13 @@ export type Emission = {
   readonly lists?: readonly (readonly number[])[];
 };
 
+/**
+ * In which order images' axes run through a graph. channels-first is ONNX's own: convolutions and pooling as they are, for inference and for
+ * graphics cards. channels-last is tfjs's: on a processor, training is faster in it (filter gradients are plain matrix products, pooling and
+ * sums over places run over contiguous channels), measured in bench/training-step.ts.
+ */
+export type Layout = 'channels-first' | 'channels-last';
+
 /** Constants up to this many values are kept once however often they are written; comparing larger ones costs more than it saves. */
 const SHARED_CONSTANT_SIZE_MAX = 1024;
 
@@ -45,11 +52,16 @@ const SHARED_CONSTANT_SIZE_MAX = 1024;
  * function), which is what makes common subexpressions free: tfjs's gradients recompute a good deal.
  */
 export class Graph {
+  readonly layout: Layout;
   readonly inputs: Value[] = [];
   readonly nodes: Node[] = [];
   #count = 0;
   readonly #emitted = new Map<string, Node>();
   readonly #constants = new Map<string, Value>();
+
+  constructor(layout: Layout = 'channels-first') {
+    this.layout = layout;
+  }
 
   /** Declares a graph input. Names must differ. */
   input(name: string, type: ValueType, dims: readonly number[]): Value {

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';
 import { registerGradients } from './gradients.js';
-import type { Value } from './graph.js';
+import type { Layout, Value } from './graph.js';
 import { encodeModel } from './onnx-writer.js';
 import { toModel } from './serialise.js';
 import { openSession, type SessionOptions } from './session.js';
@@ -34,12 +34,15 @@ const NEXT = 'next.';
  * function uses a kernel without lowering or reads a tensor's values, with DEVICE_UNAVAILABLE where the provider is missing.
  */
 export async function compileProgram(definition: ProgramDefinition, options: SessionOptions = {}): Promise<Program> {
-  const { bytes, outputs } = traceProgram(definition);
+  const { bytes, outputs } = traceProgram(definition, (options.provider ?? 'cpu') === 'cpu' ? 'channels-last' : 'channels-first');
   return new Program(definition, outputs, await openSession(bytes, options));
 }
 
 /** The ONNX model of a program: its bytes, the shapes and types of its outputs, and the number of operations in it. */
-export function traceProgram(definition: ProgramDefinition): {
+export function traceProgram(
+  definition: ProgramDefinition,
+  layout: Layout,
+): {
   readonly bytes: Uint8Array;
   readonly outputs: Readonly<Record<string, TensorSpec>>;
   readonly operations: number;
@@ -47,12 +50,16 @@ export function traceProgram(definition: ProgramDefinition): {
   registerGradients();
   const { inputs, state, run } = definition;
   const specs = { ...inputs, ...prefixed(state, STATE) };
-  const { graph, outputs } = trace(specs, (tensors) => {
-    const result = run({ inputs: tensors, state: unprefixed(tensors, STATE) });
-    const missing = Object.keys(state).filter((name) => result.nextState[name] === undefined);
-    if (missing.length > 0) throw new Error(`The compiled function gives no next state for ${missing.join(', ')}.`);
-    return { ...result.outputs, ...prefixed(result.nextState, NEXT) };
-  });
+  const { graph, outputs } = trace(
+    specs,
+    (tensors) => {
+      const result = run({ inputs: tensors, state: unprefixed(tensors, STATE) });
+      const missing = Object.keys(state).filter((name) => result.nextState[name] === undefined);
+      if (missing.length > 0) throw new Error(`The compiled function gives no next state for ${missing.join(', ')}.`);
+      return { ...result.outputs, ...prefixed(result.nextState, NEXT) };
+    },
+    layout,
+  );
   for (const [name, { shape, dtype }] of Object.entries(state)) {
     const next = outputs.get(NEXT + name);
     if (next === undefined || String(next.dims) !== String(shape) || next.type !== dtype) {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { Graph, type Value } from './graph.js';
+import { Graph, type Layout, type Value } from './graph.js';
 import { TRACING_BACKEND, tracingBackend } from './tracing-backend.js';
 
 /** Shape and type of a tensor that a traced function takes. */
@@ -16,10 +16,10 @@ export type Trace = { readonly graph: Graph; readonly outputs: ReadonlyMap<strin
  * branches on shapes are unrolled, random numbers and the clock would be frozen (pass noise as an input), reading a tensor's values is an
  * error. Synchronous; tfjs's backend is the tracing one meanwhile and the former one afterwards. Gradients work as tfjs's own do.
  */
-export function trace(inputs: Readonly<Record<string, TensorSpec>>, run: (tensors: NamedTensors) => NamedTensors): Trace {
+export function trace(inputs: Readonly<Record<string, TensorSpec>>, run: (tensors: NamedTensors) => NamedTensors, layout?: Layout): Trace {
   const backend = tracingBackend();
   const former = tf.getBackend();
-  const graph = new Graph();
+  const graph = new Graph(layout);
   // Resolves at once for a backend whose factory is synchronous: nothing is left to wait for.
   void tf.setBackend(TRACING_BACKEND);
   tf.engine().startScope('trace');

@@ -46,30 +46,32 @@ export async function assertMatchesCpu(options: {
     }
   });
 
-  const { graph, outputs } = trace(inputs, named);
-  assert.equal(tf.memory().numTensors, before, `${name}: tracing left tensors behind`);
-  assert.equal(tf.getBackend(), 'cpu', `${name}: tracing left its backend set`);
-  const session = await openSession(encodeModel(toModel(graph, outputs, { name: 'test' })), { threads: 1 });
-  const feeds = Object.fromEntries(
-    data.map(([key, { shape, dtype }, values]) => [
-      key,
-      new ort.Tensor(dtype, dtype === 'bool' ? Uint8Array.from(values) : values, [...shape]),
-    ]),
-  );
-  const actual = await session.run(feeds);
-  await session.release();
+  for (const layout of ['channels-first', 'channels-last'] as const) {
+    const { graph, outputs } = trace(inputs, named, layout);
+    assert.equal(tf.memory().numTensors, before, `${name}, ${layout}: tracing left tensors behind`);
+    assert.equal(tf.getBackend(), 'cpu', `${name}, ${layout}: tracing left its backend set`);
+    const session = await openSession(encodeModel(toModel(graph, outputs, { name: 'test' })), { threads: 1 });
+    const feeds = Object.fromEntries(
+      data.map(([key, { shape, dtype }, values]) => [
+        key,
+        new ort.Tensor(dtype, dtype === 'bool' ? Uint8Array.from(values) : values, [...shape]),
+      ]),
+    );
+    const actual = await session.run(feeds);
+    await session.release();
 
-  assert.deepEqual(Object.keys(actual).sort(), [...expected.keys()].sort(), name);
-  for (const [key, { dims, dtype, values }] of expected) {
-    const got = actual[key]!;
-    assert.deepEqual([...got.dims], dims, `${name}: shape of ${key}`);
-    assert.equal(got.type, dtype, `${name}: type of ${key}`);
-    const numbers = Array.from(got.data as ArrayLike<number>, Number);
-    const scale = values.reduce((largest, value) => (Number.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest), 1e-6);
-    for (let i = 0; i < values.length; i++) {
-      if (Object.is(numbers[i], values[i]) || numbers[i] === values[i]) continue;
-      const error = Math.abs(numbers[i]! - values[i]!) / scale;
-      assert.ok(error <= tolerance, `${name}: ${key}[${i}] is ${numbers[i]}, tfjs cpu says ${values[i]} (error ${error})`);
+    assert.deepEqual(Object.keys(actual).sort(), [...expected.keys()].sort(), name);
+    for (const [key, { dims, dtype, values }] of expected) {
+      const got = actual[key]!;
+      assert.deepEqual([...got.dims], dims, `${name}, ${layout}: shape of ${key}`);
+      assert.equal(got.type, dtype, `${name}, ${layout}: type of ${key}`);
+      const numbers = Array.from(got.data as ArrayLike<number>, Number);
+      const scale = values.reduce((largest, value) => (Number.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest), 1e-6);
+      for (let i = 0; i < values.length; i++) {
+        if (Object.is(numbers[i], values[i]) || numbers[i] === values[i]) continue;
+        const error = Math.abs(numbers[i]! - values[i]!) / scale;
+        assert.ok(error <= tolerance, `${name}, ${layout}: ${key}[${i}] is ${numbers[i]}, tfjs cpu says ${values[i]} (error ${error})`);
+      }
     }
   }
 }

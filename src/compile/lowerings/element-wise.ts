@@ -5,6 +5,8 @@ import { cast, elementwise } from '../operators/arithmetic.js';
 
 const unary = (op: string): Lowering => lowering<'x'>((graph, { x }) => elementwise(graph, op, [x]));
 const binary = (op: string): Lowering => lowering<'a' | 'b'>((graph, { a, b }) => elementwise(graph, op, [a, b]));
+/** Near the largest float32. Only subnormal numbers (below 1e-38) times it stay below 1. */
+const STEEPEST = 1e38;
 const number = (graph: Graph, like: Value, value: number): Value => graph.scalar(like.type, value);
 
 /** Kernels that treat each element by itself (or each pair of elements, broadcast). */
@@ -49,8 +51,10 @@ export const ELEMENT_WISE: LoweringTable = {
     return elementwise(graph, 'Min', [raised, number(graph, x, clipValueMax)]);
   }),
   Relu6: lowering<'x'>((graph, { x }) => elementwise(graph, 'Min', [elementwise(graph, 'Relu', [x]), number(graph, x, 6)])),
+  // HardSigmoid is clip(slope * x, 0, 1): at the steepest slope 0 or 1, in one pass instead of a comparison and a cast.
   Step: lowering<'x', StepAttrs>((graph, { x }, { alpha }) => {
-    const positive = cast(graph, elementwise(graph, 'Greater', [x, number(graph, x, 0)]), 'float32');
+    const positive = elementwise(graph, 'HardSigmoid', [cast(graph, x, 'float32')], { alpha: { float: STEEPEST }, beta: { float: 0 } });
+    if (alpha > 0 && alpha < 1) return elementwise(graph, 'Max', [positive, graph.scalar('float32', alpha)]);
     if (alpha === undefined || alpha === 0) return positive;
     const rest = elementwise(graph, 'Mul', [
       elementwise(graph, 'Sub', [graph.scalar('float32', 1), positive]),

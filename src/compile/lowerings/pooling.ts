@@ -1,19 +1,22 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Graph, sizeOf, type Value } from '../graph.js';
 import { type LoweringTable, lowering } from '../lowering.js';
-import { elementwise } from '../operators/arithmetic.js';
+import { cast, elementwise } from '../operators/arithmetic.js';
 import { averagePool, convolveTransposed, maxPool, type Window } from '../operators/convolving.js';
 import { TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from '../operators/layout.js';
-import { expand, reshape, transpose } from '../operators/shaping.js';
+import { concat, expand, reshape, slice, transpose } from '../operators/shaping.js';
 
 /** Pooling over windows, and its gradients. */
 export const POOLING: LoweringTable = {
-  MaxPool: lowering<'x', tf.MaxPoolAttrs>((graph, { x }, attributes) =>
-    transpose(graph, maxPool(graph, transpose(graph, x, TO_CHANNELS_FIRST), windowOf(x.dims, attributes)).largest, TO_CHANNELS_LAST),
-  ),
+  MaxPool: lowering<'x', tf.MaxPoolAttrs>((graph, { x }, attributes) => {
+    const window = windowOf(x.dims, attributes);
+    if (graph.layout === 'channels-last' && isTiling(window, x.dims[1]!, x.dims[2]!)) return largestOfTiles(graph, x, window);
+    return transpose(graph, maxPool(graph, transpose(graph, x, TO_CHANNELS_FIRST), window).largest, TO_CHANNELS_LAST);
+  }),
   // The same MaxPool is asked for again: emitting it twice gives one node, whose second output says where each largest value stood.
   MaxPoolGrad: lowering<'dy' | 'input', tf.MaxPoolGradAttrs>((graph, { dy, input }, attributes) => {
     const window = windowOf(input.dims, attributes);
+    if (graph.layout === 'channels-last' && isTiling(window, input.dims[1]!, input.dims[2]!)) return toTiles(graph, dy, input, window);
     const x = transpose(graph, input, TO_CHANNELS_FIRST);
     const { places } = maxPool(graph, x, window);
     const gradient = scatter(graph, transpose(graph, dy, TO_CHANNELS_FIRST), places, { dims: x.dims, window });
@@ -37,11 +40,8 @@ export const POOLING: LoweringTable = {
 /** Each value of dy at its place in zeros of shape `dims`; where windows overlap, values that fall on the same place are added. */
 function scatter(graph: Graph, dy: Value, places: Value, options: { readonly dims: readonly number[]; readonly window: Window }): Value {
   const { dims, window } = options;
-  const { size, strides, pads } = window;
-  const [, , height = 1, width = 1] = dims;
-  const disjoint = strides[0] >= size[0] && strides[1] >= size[1];
-  const exact = pads.top + pads.left === 0 && window.output[0] * strides[0] === height && window.output[1] * strides[1] === width;
-  if (disjoint && exact && size[0] === strides[0] && size[1] === strides[1]) {
+  const { size, strides } = window;
+  if (isTiling(window, dims[2]!, dims[3]!)) {
     const attributes = { kernel_shape: [...size], strides: [...strides] };
     return graph.emitOne({ op: 'MaxUnpool', inputs: [dy, places], type: dy.type, dims, attributes });
   }
@@ -50,6 +50,51 @@ function scatter(graph: Graph, dy: Value, places: Value, options: { readonly dim
   const inputs = [zeros, reshape(graph, places, [count]), reshape(graph, dy, [count])];
   const attributes = { axis: 0, reduction: 'add' };
   return reshape(graph, graph.emitOne({ op: 'ScatterElements', inputs, type: dy.type, dims: [sizeOf(dims)], attributes }), dims);
+}
+
+/** Whether the windows lie side by side and cover the image exactly. */
+function isTiling({ size, strides, pads, output }: Window, height: number, width: number): boolean {
+  const unpadded = pads.top + pads.left + pads.bottom + pads.right === 0;
+  return unpadded && size[0] === strides[0] && size[1] === strides[1] && output[0] * size[0] === height && output[1] * size[1] === width;
+}
+
+/** The elements of each tile, in reading order, as size[0] * size[1] tensors [N, h, w, C]. Equal slices are emitted once. */
+function tileElements(graph: Graph, x: Value, { size, output }: Window): Value[] {
+  const [batch = 1, , , channels = 1] = x.dims;
+  const apart = reshape(graph, x, [batch, output[0], size[0], output[1], size[1], channels]);
+  return Array.from({ length: size[0] * size[1] }, (_, index) => {
+    const begin = [0, 0, Math.floor(index / size[1]), 0, index % size[1], 0];
+    const element = slice(graph, apart, begin, [batch, output[0], 1, output[1], 1, channels]);
+    return reshape(graph, element, [batch, output[0], output[1], channels]);
+  });
+}
+
+/** Channels-last max-pooling over tiles: ONNX Runtime's own takes several times as long where it must remember places. */
+function largestOfTiles(graph: Graph, x: Value, window: Window): Value {
+  return tileElements(graph, x, window).reduce((largest, element) => elementwise(graph, 'Max', [largest, element]));
+}
+
+/** dy to the first largest element of each tile, zeros to the others. */
+function toTiles(graph: Graph, dy: Value, x: Value, window: Window): Value {
+  const { size, output } = window;
+  const [batch = 1, , , channels = 1] = x.dims;
+  const largest = largestOfTiles(graph, x, window);
+  const elements = tileElements(graph, x, window);
+  // What earlier elements took is gone, so that of equal elements only the first is given anything; the last gets the rest.
+  let rest = dy;
+  const shares = elements.map((element, index) => {
+    if (index === elements.length - 1) return rest;
+    const isLargest = cast(graph, elementwise(graph, 'GreaterOrEqual', [element, largest]), 'float32');
+    const share = elementwise(graph, 'Mul', [rest, isLargest]);
+    rest = elementwise(graph, 'Sub', [rest, share]);
+    return share;
+  });
+  // [N, h, w, C] each: columns side by side make rows [N, h, w, size[1] * C], rows below each other the image.
+  const rows = Array.from({ length: size[0] }, (_, row) => {
+    const side = concat(graph, shares.slice(row * size[1], (row + 1) * size[1]), 3);
+    return reshape(graph, side, [batch, output[0], 1, output[1] * size[1] * channels]);
+  });
+  return reshape(graph, concat(graph, rows, 2), x.dims);
 }
 
 /** 1 / number of pixels in each window, padding not counted: [output height x output width]. */

@@ -37,6 +37,8 @@ export function elementwise(graph: Graph, op: string, operands: readonly Value[]
   if (folded !== undefined) return folded;
   const neutral = simplify(graph, { op, operands, dims });
   if (neutral !== undefined) return neutral;
+  const repeated = whollyRepeated(graph, { op, operands, dims }, attributes);
+  if (repeated !== undefined) return repeated;
   const inputs = operands.map((value, index) => withoutExpand(value, operands, index, dims));
   const aligned = alignChannelsFirst(graph, inputs, dims);
   if (aligned === undefined) return graph.emitOne({ op, inputs, type, dims, attributes });
@@ -96,6 +98,14 @@ function simplify(graph: Graph, { op, operands, dims }: Operation): Value | unde
     return elementwise(graph, 'Mul', [sameDims(a.dims, dims) ? a : expand(graph, a, dims), reciprocal]);
   }
   return undefined;
+}
+
+/** An operation on repeated values alone is done on the short ones and its result repeated. */
+function whollyRepeated(graph: Graph, { op, operands, dims }: Operation, attributes: Attributes): Value | undefined {
+  const sources = operands.map((value) => (value.producer?.op === 'Expand' ? value.producer.inputs[0]! : value));
+  const reached = sources.map((value) => value.dims).reduce(broadcastDims);
+  if (sizeOf(reached) === sizeOf(dims)) return undefined;
+  return expand(graph, elementwise(graph, op, sources, attributes), dims);
 }
 
 /** An operand without its Expand, where another operand has the whole shape and the operation itself repeats this one. */

@@ -1,5 +1,5 @@
 /**
- * One layout through chains. tfjs convolves channels-last (NHWC), ONNX channels-first (NCHW); lowered one by one, every convolution stands
+ * One layout through chains (graphs laid out channels-first). tfjs convolves channels-last (NHWC), ONNX channels-first (NCHW); lowered one by one, every convolution stands
  * between two transposes. Here a transpose to channels-last is moved behind whatever follows it, until it meets the next convolution's
  * transpose back and both vanish. Batch norm, activations, pooling and their gradients so run channels-first throughout.
  */
@@ -22,7 +22,11 @@ export function channelsFirstSource(x: Value): Value | undefined {
  * undefined. Scalars stay; vectors over channels become [C, 1, 1] by a mere reshape.
  */
 export function alignChannelsFirst(graph: Graph, operands: readonly Value[], dims: readonly number[]): readonly Value[] | undefined {
-  if (dims.length !== 4 || !operands.some((value) => channelsFirstSource(value) !== undefined && sameDims(value.dims, dims)))
+  if (
+    graph.layout === 'channels-last' ||
+    dims.length !== 4 ||
+    !operands.some((value) => channelsFirstSource(value) !== undefined && sameDims(value.dims, dims))
+  )
     return undefined;
   return operands.map((value) => {
     if (value.dims.length === 0) return value;

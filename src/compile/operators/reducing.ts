@@ -12,12 +12,13 @@ export function reduce(graph: Graph, op: Reduction, x: Value, axes: readonly num
   const dims = keepDims ? kept : x.dims.filter((_, axis) => !axes.includes(axis));
   // No element is combined with another: only the shape changes.
   if (axes.every((axis) => x.dims[axis] === 1) && op !== 'ReduceSumSquare') return reshape(graph, x, dims);
-  const source = channelsFirstSource(x);
+  const source = graph.layout === 'channels-first' ? channelsFirstSource(x) : undefined;
   if (source !== undefined) {
     const reduced = reduce(graph, op, source, axesInSource(x, axes), true);
     return reshape(graph, transpose(graph, reduced, [0, 2, 3, 1]), dims);
   }
-  const square = x.producer;
+  // Over channels-last rows ONNX Runtime's plain sum is the faster one, even with the squares stored.
+  const square = graph.layout === 'channels-first' ? x.producer : undefined;
   if (op === 'ReduceSum' && x.type === 'float32' && square?.op === 'Mul' && square.inputs[0] === square.inputs[1]) {
     return reduce(graph, 'ReduceSumSquare', square.inputs[0]!, axes, keepDims);
   }

@@ -227,7 +227,7 @@ export class CatalogueEngine {
       indexed.changes = 0;
       try {
         await index.withStillGraph((graph) =>
-          this.#files.save(key, graph, (generation) => this.#store.rememberGeneration(key, generation)),
+          this.#files.save(key, graph, (...generations) => this.#store.rememberGeneration(key, ...generations)),
         );
       } catch (error) {
         indexed.changes += changes;

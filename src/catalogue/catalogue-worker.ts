@@ -1,9 +1,10 @@
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { SearchError, toErrorData } from '../errors.js';
+import { toErrorData } from '../errors.js';
 import type { CatalogueEngine, EngineOptions } from './catalogue-engine.js';
 import type { MessageFromWorker, MessageToWorker, RequestOutcome } from './catalogue-requests.js';
+import { asNativeModuleError } from './store-errors.js';
 
 /**
  * The catalogue's thread: owns engine and turns, takes requests as messages. One thread, because every call of hnswlib-node and better-sqlite3 blocks the
@@ -44,10 +45,9 @@ async function run(port: MessagePort, options: WorkerOptions): Promise<void> {
 }
 
 async function openEngine(options: WorkerOptions, post: (message: MessageFromWorker) => void): Promise<CatalogueEngine> {
+  // Imported here and not above, since a native module that is not compiled fails at its import.
   const { CatalogueEngine } = await import('./catalogue-engine.js').catch((error: unknown) => {
-    const words = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    const message = `A native module is not compiled for this Node (${words}). Run: npm rebuild better-sqlite3 hnswlib-node`;
-    throw new SearchError('NATIVE_MODULE_MISSING', message, { cause: error });
+    throw asNativeModuleError(error) ?? error;
   });
   return new CatalogueEngine({
     ...options,

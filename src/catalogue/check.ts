@@ -41,7 +41,7 @@ export function checkCatalogue(folder: string, options: { readonly deep: boolean
   if (!existsSync(join(folder, 'catalogue.db'))) throw new SearchError('NOT_FOUND', `${folder} holds no catalogue.`);
   let store: RecordStore;
   try {
-    store = new RecordStore({ folder, lockTimeoutMs: 0, reserveBytes: 4 * 1024 * 1024, collectionsMax: 0, now: Date.now });
+    store = new RecordStore({ folder, lockTimeoutMs: 0, reserveBytes: 8 * 1024 * 1024, collectionsMax: 0, now: Date.now });
   } catch (error) {
     if (!(error instanceof SearchError) || error.code !== 'CATALOGUE_DAMAGED') throw error;
     return { ok: false, encoderId: undefined, dimensions: undefined, lastSequence: 0, storeProblems: [error.message], collections: [] };
@@ -102,7 +102,7 @@ function compareVectors(
     if (graph === undefined || sequence > graph.highest) notYetIndexed++;
     else if (deep && indexProblem === undefined) {
       const vector = graph.vector(sequence);
-      const isSame = vector !== undefined && vector.every((element, at) => element === embedding[at]);
+      const isSame = vector?.every((element, at) => element === embedding[at]);
       if (!isSame)
         indexProblem = vector === undefined ? `it lacks image number ${sequence}` : `it holds another vector for image number ${sequence}`;
     }

@@ -26,11 +26,10 @@ export class DiskReserve {
     return true;
   }
 
-  /** Puts the reserve back if as much again stays free. True where it is in place. Cheap while the disk is full. */
+  /** Puts the reserve back if half as much again stays free. True where it is in place. Cheap while the disk is full. */
   restore(): boolean {
     if (this.isInPlace) return true;
-    const { bavail, bsize } = statfsSync(this.#folder);
-    if (bavail * bsize < 2 * this.#bytes) return false;
+    if (freeBytes(this.#folder) < 1.5 * this.#bytes) return false;
     const temporary = `${this.#path}.tmp`;
     try {
       const descriptor = openSync(temporary, 'w');
@@ -48,4 +47,10 @@ export class DiskReserve {
       return false;
     }
   }
+}
+
+/** Bytes that this process may still write to the disk a folder lies on. */
+export function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }

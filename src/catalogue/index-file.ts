@@ -53,6 +53,8 @@ const HASH_CHUNK_BYTES = 1 << 20;
 export class IndexFiles {
   readonly #folder: string;
   readonly #facts: IndexFileFacts;
+  /** Generation of each collection's file that counts now. */
+  readonly #inForce = new Map<number, string>();
 
   constructor(folder: string, facts: IndexFileFacts) {
     this.#folder = folder;
@@ -60,10 +62,10 @@ export class IndexFiles {
   }
 
   /**
-   * Writes the graph of a collection. `beforeUse` is called with the new generation when the file is whole and before it counts: the record
-   * store remembers it there, so that a store restored from an older backup never trusts a newer index. Throws DISK_FULL or INTERNAL; the former file then stays.
+   * Writes the graph of a collection. `beforeUse` is called when the file is whole and before it counts, with its generation and the one that counts
+   * until then: the record store remembers both there, so that a store restored from an older backup never trusts a newer index. Throws DISK_FULL or INTERNAL; the former file then stays.
    */
-  async save(key: number, index: HnswIndex, beforeUse: (generation: string) => void): Promise<void> {
+  async save(key: number, index: HnswIndex, beforeUse: (generation: string, former: string | undefined) => void): Promise<void> {
     const generation = randomUUID();
     const file = `${key}-${generation}.hnsw`;
     const path = join(this.#folder, file);
@@ -82,13 +84,14 @@ export class IndexFiles {
       }
       renameSync(temporary, path);
       flushFolder(this.#folder);
-      beforeUse(generation);
+      beforeUse(generation, this.#inForce.get(key));
       const { catalogueId, encoderId } = this.#facts;
       const sideCar: SideCar = {
         ...{ format: 1, file, generation, space: 'ip', dimensions, m, catalogueId, encoderId },
         ...{ vectors, lastSequence, bytes, sha256 },
       };
       this.#writeSideCar(key, sideCar);
+      this.#inForce.set(key, generation);
     } catch (error) {
       rmSync(temporary, { force: true });
       rmSync(path, { force: true });
@@ -119,6 +122,7 @@ export class IndexFiles {
       const { index, labels } = HnswIndex.read(path, this.#facts.settings);
       if (labels.length !== sideCar.vectors || index.highest !== sideCar.lastSequence)
         return refused('it holds other vectors than its side-car says');
+      this.#inForce.set(key, sideCar.generation);
       return { index, labels, generation: sideCar.generation };
     } catch (error) {
       return refused(`it cannot be read: ${String(error)}`);

@@ -29,7 +29,7 @@ export type CatalogueOptions = {
   readonly saveEveryMs?: number;
   /** How long to wait for another process to let go of the folder (2,000 ms). */
   readonly lockTimeoutMs?: number;
-  /** Disk space kept aside so that images can be removed on a full disk (4 MiB). */
+  /** Disk space kept aside so that images can be removed on a full disk (8 MiB). */
   readonly reserveBytes?: number;
   /** Called after each transaction: the metrics' commit histogram. */
   readonly onCommit?: (report: CommitReport) => void;
@@ -256,7 +256,7 @@ function toWorkerOptions(options: CatalogueOptions): WorkerOptions {
     saveEveryChanges: within('saveEveryChanges', options.saveEveryChanges ?? 20_000, 1, Number.MAX_SAFE_INTEGER),
     saveEveryMs: within('saveEveryMs', options.saveEveryMs ?? 600_000, 1000, 2 ** 31 - 1),
     lockTimeoutMs: within('lockTimeoutMs', options.lockTimeoutMs ?? 2000, 0, 600_000),
-    reserveBytes: within('reserveBytes', options.reserveBytes ?? 4 * 1024 * 1024, 65_536, 2 ** 31 - 1),
+    reserveBytes: within('reserveBytes', options.reserveBytes ?? 8 * 1024 * 1024, 65_536, 2 ** 31 - 1),
   };
 }
 

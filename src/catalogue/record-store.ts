@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SearchError } from '../errors.js';
 import type { AddResult, ImageId, ImageRecord, Metadata, NewImage, Page, Sequence } from './catalogue.js';
-import { DiskReserve } from './disk-reserve.js';
+import { DiskReserve, freeBytes } from './disk-reserve.js';
 import type { Filter } from './filter.js';
 import { filterToSql } from './filter-sql.js';
 import { flushFolder } from './index-file.js';
@@ -39,7 +39,11 @@ export type StoreChange = {
 export type StoreWrite<T> = { readonly value: T; readonly change?: StoreChange };
 export type WriteOutcome<T> = { readonly value: T; readonly change?: StoreChange } | { readonly error: SearchError };
 
-const WAL_BYTES_KEPT = 32 * 1024 * 1024;
+/** The log is copied into the database at this length, and cut back to this length where one large write made it longer. */
+const WAL_PAGES = 500;
+const WAL_BYTES_KEPT = 4096 * WAL_PAGES;
+/** What an add leaves free beyond its own needs. */
+const ROOM_BYTES = 1024 * 1024;
 /** Pages given back to the file system at a time; small enough for the log that this needs to fit into the released reserve. */
 const VACUUM_PAGES = 256;
 
@@ -94,6 +98,7 @@ export class RecordStore {
       database.pragma('synchronous = FULL');
       database.pragma('fullfsync = ON');
       database.pragma('foreign_keys = ON');
+      database.pragma(`wal_autocheckpoint = ${WAL_PAGES}`);
       database.pragma(`journal_size_limit = ${WAL_BYTES_KEPT}`);
       database.exec('BEGIN IMMEDIATE; COMMIT');
       return database;
@@ -167,8 +172,7 @@ export class RecordStore {
 
   /** An add, to be run by `commit`. Throws ID_EXISTS, CATALOGUE_FULL, and DISK_FULL while there is no space for the reserve. */
   add(collectionName: string, image: NewImage): StoreWrite<AddResult> {
-    // Without its reserve the store only takes writes that can free space.
-    if (!this.#reserve.isInPlace && !this.#reserve.restore()) throw diskFull(this.#options.folder);
+    this.#refuseWithoutRoom(image);
     const collection = this.#collectionKeyOrNew(collectionName);
     const statements = this.#statements;
     const same = statements.idBySha256.get(collection, image.sha256);
@@ -301,11 +305,11 @@ export class RecordStore {
     return this.#statements.lastSequence.get() ?? 0;
   }
 
-  /** Remembers that an index file of this generation was written for this store; only the last two of a collection count. */
-  rememberGeneration(collection: number, generation: string): void {
+  /** Remembers that an index file of this generation was written for this store, and `former`, which is in force until then; forgets all others. */
+  rememberGeneration(collection: number, generation: string, former: string | undefined): void {
     const write = (): StoreWrite<undefined> => {
+      this.#statements.forgetGenerations.run(collection, former ?? '');
       this.#statements.insertGeneration.run(collection, generation);
-      this.#statements.forgetGenerations.run(collection, collection);
       return { value: undefined };
     };
     const [outcome] = this.commit([write]);
@@ -322,14 +326,22 @@ export class RecordStore {
     return { database: bytes(this.#path), wal: bytes(`${this.#path}-wal`) };
   }
 
-  /** While the reserve is given up: hands freed pages back to the file system and puts the reserve back where that made room. */
+  /**
+   * While space is short: empties the log, hands freed pages back to the file system a few at a time, and puts the reserve back where that
+   * made room. So removing images makes room for others, although SQLite alone would keep their pages.
+   */
   reclaim(): void {
-    if (this.#reserve.isInPlace || this.#failure !== undefined) return;
+    if (this.#failure !== undefined) return;
+    const isShort = freeBytes(this.#options.folder) < this.fileBytes.wal + 2 * ROOM_BYTES;
+    if (this.#reserve.isInPlace && !(isShort && Number(this.#database.pragma('freelist_count', { simple: true })) > 0)) return;
     try {
+      // In this order: vacuuming writes to the log, and needs the room that emptying it makes.
+      this.#database.pragma('wal_checkpoint(TRUNCATE)');
       this.#database.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
       this.#database.pragma('wal_checkpoint(TRUNCATE)');
     } catch (error) {
-      if (this.#noted(error).code !== 'DISK_FULL') throw error;
+      const failure = this.#noted(error);
+      if (failure.code !== 'DISK_FULL') throw failure;
     }
     this.#reserve.restore();
   }
@@ -349,6 +361,19 @@ export class RecordStore {
 
   close(): void {
     this.#database.close();
+  }
+
+  /**
+   * Without its reserve the store only takes writes that can free space. And what is in the log must still fit into the database, or the log could
+   * never be emptied again: an add needs its size twice, and the log's once.
+   */
+  #refuseWithoutRoom({ embedding, thumbnail, original }: NewImage): void {
+    const { folder } = this.#options;
+    const bytes = embedding.byteLength + thumbnail.byteLength + (original?.byteLength ?? 0);
+    const hasReserve = this.#reserve.isInPlace || this.#reserve.restore();
+    if (!hasReserve || freeBytes(folder) < 2 * bytes + this.fileBytes.wal + ROOM_BYTES) {
+      throw new SearchError('DISK_FULL', `No space is left in ${folder}. Free disk space or remove images; adding goes on by itself.`);
+    }
   }
 
   #collectionKeyOrNew(name: string): number {
@@ -379,10 +404,6 @@ export class RecordStore {
 }
 
 export type BlobPart = 'embedding' | 'thumbnail' | 'original';
-
-function diskFull(folder: string): SearchError {
-  return new SearchError('DISK_FULL', `No space is left in ${folder}. Free disk space or remove images; adding goes on by itself.`);
-}
 
 const IMAGE_COLUMNS = `sequence, id, sha256, perceptual_hash AS perceptualHash, format, width, height, bytes, file_name AS fileName,
   added_at AS addedAt, updated_at AS updatedAt, metadata`;
@@ -450,10 +471,7 @@ function prepareStatements(database: Database.Database) {
     ),
     lastSequence: database.prepare<[], number>("SELECT seq FROM sqlite_sequence WHERE name = 'images'").pluck(),
     insertGeneration: database.prepare('INSERT INTO index_generations (collection, generation) VALUES (?, ?)'),
-    forgetGenerations: database.prepare(
-      `DELETE FROM index_generations WHERE collection = ? AND number NOT IN
-         (SELECT number FROM index_generations WHERE collection = ? ORDER BY number DESC LIMIT 2)`,
-    ),
+    forgetGenerations: database.prepare('DELETE FROM index_generations WHERE collection = ? AND generation <> ?'),
     knowsGeneration: database.prepare('SELECT 1 FROM index_generations WHERE collection = ? AND generation = ?'),
     incomplete: database
       .prepare<[], string>(

@@ -9,7 +9,7 @@ type Waiting<Request> = { readonly request: Request; readonly answer: (outcome: 
 const READ_MS = 8;
 const WORK_MS = 4;
 const GROUP_WRITES = 64;
-const GROUP_BYTES = 16 * 1024 * 1024;
+const GROUP_BYTES = 4 * 1024 * 1024;
 /** While an index file is written its graph stands still; this many vectors may wait to be scanned by each search. */
 const STILL_GRAPH_WRITES = 4096;
 

@@ -32,11 +32,18 @@ export function asStoreError(error: unknown, folder: string): SearchError {
   }
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return fault('DISK_FULL', `No space is left in ${folder}. Free disk space and start again.`, error);
-  if (code === 'ERR_DLOPEN_FAILED' || code === 'MODULE_NOT_FOUND' || words.startsWith('Could not locate the bindings file')) {
-    const message = `A native module is not compiled for this Node (${words.split('\n')[0]}). Run: npm rebuild better-sqlite3 hnswlib-node`;
-    return fault('NATIVE_MODULE_MISSING', message, error);
-  }
+  const native = asNativeModuleError(error);
+  if (native !== undefined) return native;
   return fault('INTERNAL', words, error);
+}
+
+/** NATIVE_MODULE_MISSING where an import or a first call failed for want of a compiled file; undefined for any other error. */
+export function asNativeModuleError(error: unknown): SearchError | undefined {
+  const words = error instanceof Error ? error.message : String(error);
+  const isMissing = error instanceof Error && 'code' in error && error.code === 'ERR_DLOPEN_FAILED';
+  if (!isMissing && !words.startsWith('Could not locate the bindings file')) return undefined;
+  const message = `A native module is not compiled for this Node (${words.split('\n')[0]}). Run: npm rebuild better-sqlite3 hnswlib-node`;
+  return fault('NATIVE_MODULE_MISSING', message, error);
 }
 
 function fault(code: SearchError['code'], message: string, cause: unknown): SearchError {

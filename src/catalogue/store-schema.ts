@@ -31,10 +31,10 @@ const MIGRATIONS: readonly string[] = [
    CREATE TABLE thumbnails (sequence INTEGER PRIMARY KEY REFERENCES images (sequence) ON DELETE CASCADE, thumbnail BLOB NOT NULL) STRICT;
    CREATE TABLE originals (sequence INTEGER PRIMARY KEY REFERENCES images (sequence) ON DELETE CASCADE, original BLOB NOT NULL) STRICT;
    CREATE TABLE index_generations (
-     number INTEGER PRIMARY KEY AUTOINCREMENT,
      collection INTEGER NOT NULL REFERENCES collections (key),
-     generation TEXT NOT NULL UNIQUE
-   ) STRICT;`,
+     generation TEXT NOT NULL,
+     PRIMARY KEY (collection, generation)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** What a new record store writes down about itself, and every later start is compared with. */

@@ -4,7 +4,7 @@ import { withTemporaryFolder } from './temporary-folder.js';
 
 catalogueContract('the durable one', (use) =>
   withTemporaryFolder(async (folder) => {
-    const catalogue = await openCatalogue({ folder, encoderId: 'contract', dimensions: CONTRACT_DIMENSIONS });
+    const catalogue = await openCatalogue({ folder, encoderId: 'contract', dimensions: CONTRACT_DIMENSIONS, reserveBytes: 65_536 });
     try {
       await use(catalogue);
     } finally {

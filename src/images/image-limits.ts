@@ -58,17 +58,18 @@ export type DecodeCost = {
 };
 
 /**
- * Memory that one decode may take at its peak, in bytes: pixels of the header times what was measured per pixel for the format at
- * 49 megapixels (AVIF 17.5, GIF 4.8, interlaced PNG and progressive JPEG 3.3, the streaming ones under 2), rounded up.
+ * Memory that one decode may take at its peak, in bytes: pixels of the header times bytes per pixel of the format, a little above what was
+ * measured near the limits (VmHWM of a decoder process: AVIF 19.2 at 8 bits, 25.6 above; GIF 5.3; progressive JPEG 3.0, as CMYK 8.2;
+ * interlaced PNG 3.6, with 16-bit RGBA 9.4; streaming ones under 1).
  */
 export function estimateDecodeBytes(cost: DecodeCost): number {
   const samples = cost.channels * cost.bytesPerSample;
   const perPixel: Record<ImageFormat, number> = {
-    jpeg: cost.isProgressive ? 2 * cost.channels : 1,
-    png: cost.isProgressive ? samples + 1 : 2,
+    jpeg: cost.isProgressive ? 2 * cost.channels + 1 : 1,
+    png: cost.isProgressive ? samples + 2 : 2,
     webp: 5,
     gif: 6,
-    avif: 18,
+    avif: cost.bytesPerSample === 1 ? 21 : 28,
     tiff: samples + 1,
   };
   return cost.width * cost.height * perPixel[cost.format] + cost.reducedPixels * 12;

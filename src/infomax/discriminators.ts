@@ -9,11 +9,12 @@ import type { Random } from './random.js';
 
 /**
  * concatenate: the place and the code side by side through 1x1 convolutions with ReLU (the article's: 256, 256, 256). dot: each side through
- * its own hidden layer to `size` numbers, whose inner product is the logit (encode and dot product, as in the paper).
+ * its own hidden layer to `size` numbers, whose inner product is the logit (encode and dot product, as in the paper). With a temperature both
+ * sides are scaled to norm 1 and the logit is their cosine over it, which estimators without an upper bound (decoupled infoNCE) need.
  */
 export type DiscriminatorSpec =
   | { readonly kind: 'concatenate'; readonly hidden: readonly number[] }
-  | { readonly kind: 'dot'; readonly hidden: number; readonly size: number };
+  | { readonly kind: 'dot'; readonly hidden: number; readonly size: number; readonly temperature?: number };
 
 /** Logits of true pairs [M] and of the false pairs of each [M, N], M = B * P: what every estimator takes. */
 export type PairLogits = { readonly positive: tf.Tensor1D; readonly negative: tf.Tensor2D };
@@ -48,7 +49,7 @@ export function discriminate(
     readonly negatives: Negatives;
   },
 ): PairLogits {
-  return spec.kind === 'dot' ? byDotProduct(options) : byConcatenation(spec.hidden.length + 1, options);
+  return spec.kind === 'dot' ? byDotProduct(spec.temperature, options) : byConcatenation(spec.hidden.length + 1, options);
 }
 
 type Pairs = Parameters<typeof discriminate>[1];
@@ -82,10 +83,12 @@ function byConcatenation(layers: number, { name, parameters, places, codes, nega
   };
 }
 
-function byDotProduct({ name, parameters, places, codes, negatives }: Pairs): PairLogits {
+function byDotProduct(temperature: number | undefined, { name, parameters, places, codes, negatives }: Pairs): PairLogits {
   const [batch, count, channels] = places.shape;
-  const placeSide = twoLayers(tf.reshape(places, [batch * count, channels]), parameters, `${name}.place`); // [B * P, E]
-  const codeSide = twoLayers(codes, parameters, `${name}.code`); // [B, E]
+  const placesOut = twoLayers(tf.reshape(places, [batch * count, channels]), parameters, `${name}.place`); // [B * P, E]
+  const codesOut = twoLayers(codes, parameters, `${name}.code`); // [B, E]
+  const placeSide = temperature === undefined ? placesOut : unitRows(placesOut);
+  const codeSide = temperature === undefined ? codesOut : tf.div(unitRows(codesOut), temperature);
   const size = codeSide.shape[1]!;
   const own = tf.mul(tf.reshape(placeSide, [batch, count, size]), tf.reshape(codeSide, [batch, 1, size]));
   const positive = tf.reshape(tf.sum(own, 2), [batch * count]) as tf.Tensor1D;
@@ -101,6 +104,11 @@ function byDotProduct({ name, parameters, places, codes, negatives }: Pairs): Pa
 
 function twoLayers(x: tf.Tensor, parameters: Tensors, name: string): tf.Tensor {
   return dense(tf.relu(dense(x, parameters, `${name}0`)), parameters, `${name}1`);
+}
+
+/** Rows of norm 1; a row of zeros stays zero. */
+function unitRows(x: tf.Tensor): tf.Tensor {
+  return tf.mul(x, tf.rsqrt(tf.add(tf.sum(tf.square(x), 1, true), 1e-12)));
 }
 
 /** Logits [B, N, P] as one row for each true pair: [B * P, N]. */

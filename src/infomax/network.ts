@@ -42,7 +42,7 @@ export type Encoding = {
 };
 
 /** Batch norm as in Keras, whose defaults the article takes. */
-const BATCH_NORM = { momentum: 0.99, epsilon: 1e-3 } as const;
+export const BATCH_NORM = { momentum: 0.99, epsilon: 1e-3 } as const;
 
 /** Side lengths and channels of the feature map. */
 export function mapShape(spec: NetworkSpec): { readonly height: number; readonly width: number; readonly channels: number } {

@@ -1,6 +1,6 @@
 /** The objective of Deep InfoMax: a global and a local pair term and a prior, minimised over encoder and discriminators together. */
 import * as tf from '@tensorflow/tfjs-core';
-import { type DiscriminatorSpec, discriminate, discriminatorParameters } from './discriminators.js';
+import { type DiscriminatorSpec, discriminate, discriminatorParameters, type PairLogits } from './discriminators.js';
 import { ESTIMATORS, type EstimatorName } from './estimators.js';
 import { type Encoding, encodeForTraining, encoderParameters, mapShape, type NetworkSpec, sampleCode } from './network.js';
 import type { Negatives, NegativesSpec } from './pairs.js';
@@ -26,6 +26,11 @@ export type ObjectiveSpec = {
   readonly global: PairSpec;
   readonly local: PairSpec;
   readonly priorWeight: number;
+  /**
+   * Versions of each image in a batch; 1 if not given, as in the article. With more, the code of one view meets the places of the next view of
+   * the same image (true) and of other images (false): what they share is the image, and no longer its exact pixels.
+   */
+  readonly views?: number;
 };
 
 /** The two pair terms, in the order in which their parameters are drawn. */
@@ -52,12 +57,14 @@ export type ObjectiveValue = {
   readonly global: tf.Scalar;
   readonly local: tf.Scalar;
   readonly prior: tf.Scalar;
+  /** Mean heads [V * B, D], for watching how the codes spread. */
+  readonly means: tf.Tensor2D;
   readonly nextStatistics: Record<string, tf.Tensor>;
 };
 
 /**
- * Loss and its terms. images: [B, H, W, channels] preprocessed; noise: [B, D] standard normal; negatives: for each term [B, N] as drawn by
- * drawNegatives. A function of its tensors alone: the same everywhere, eager or compiled.
+ * Loss and its terms. images: [V * B, H, W, channels] preprocessed, all first views, then all second ones; noise: [V * B, D] standard normal;
+ * negatives: for each term [B, N] as drawn by drawNegatives, the same for every view. A function of its tensors alone: the same everywhere, eager or compiled.
  */
 export function infoMaxObjective(options: {
   readonly spec: ObjectiveSpec;
@@ -68,18 +75,41 @@ export function infoMaxObjective(options: {
   readonly negatives: Readonly<Record<PairTerm, Negatives>>;
 }): ObjectiveValue {
   const { spec, parameters, statistics, images, noise, negatives } = options;
+  const views = spec.views ?? 1;
   const { encoding, nextStatistics } = encodeForTraining({ spec: spec.network, parameters, statistics, images });
   const codes = sampleCode(encoding, noise); // [B, D]
   const term = (name: PairTerm): tf.Scalar => {
     const { weight, image, discriminator, estimator } = spec[name];
     if (weight === 0) return tf.scalar(0);
     const places = placesOf(image, encoding, codes);
-    return tf.neg(ESTIMATORS[estimator](discriminate(discriminator, { name, parameters, places, codes, negatives: negatives[name] })));
+    const logits = acrossViews(views, { places, codes }, (pair) =>
+      discriminate(discriminator, { name, parameters, ...pair, negatives: negatives[name] }),
+    );
+    return tf.neg(ESTIMATORS[estimator](logits));
   };
   const [global, local] = [term('global'), term('local')];
   const prior = standardNormalDivergence(encoding);
   const pairs = tf.add(tf.mul(global, spec.global.weight), tf.mul(local, spec.local.weight));
-  return { loss: tf.add(pairs, tf.mul(prior, spec.priorWeight)), global, local, prior, nextStatistics };
+  return { loss: tf.add(pairs, tf.mul(prior, spec.priorWeight)), global, local, prior, means: encoding.mean, nextStatistics };
+}
+
+type Sides = { readonly places: tf.Tensor3D; readonly codes: tf.Tensor2D };
+
+/** The logits of every view's codes [B, D] with the next view's places [B, P, L], one after another. */
+function acrossViews(views: number, { places, codes }: Sides, logitsOf: (pair: Sides) => PairLogits): PairLogits {
+  if (views === 1) return logitsOf({ places, codes });
+  const batch = codes.shape[0] / views;
+  const placesAt = (view: number): tf.Tensor3D =>
+    tf.slice(places, [(view % views) * batch, 0, 0], [batch, places.shape[1], places.shape[2]]);
+  const codesAt = (view: number): tf.Tensor2D => tf.slice(codes, [view * batch, 0], [batch, codes.shape[1]]);
+  const each = Array.from({ length: views }, (_, view) => logitsOf({ codes: codesAt(view), places: placesAt(view + 1) }));
+  return {
+    positive: tf.concat1d(each.map(({ positive }) => positive)),
+    negative: tf.concat2d(
+      each.map(({ negative }) => negative),
+      0,
+    ),
+  };
 }
 
 function placesOf(image: ImageSide, { map, pooled }: Encoding, codes: tf.Tensor2D): tf.Tensor3D {

@@ -5,7 +5,8 @@ import { parse } from 'yaml';
 import { ERROR_TABLE, type ErrorCode, SearchError } from '../../src/errors.js';
 import { errorsDocument, toSearchError } from '../../src/server/error-answers.js';
 import { generateOpenApiDocument } from '../../src/server/generate-openapi.js';
-import { API_KEYS, assertError, eventually, picture, raw, startApplication } from './application.js';
+import { buildMetricsApp } from '../../src/server/metrics-app.js';
+import { API_KEYS, assertError, eventually, KEYS, picture, raw, startApplication } from './application.js';
 
 const root = new URL('../../../', import.meta.url);
 const documentOf = (path: string): string => readFileSync(new URL(path, root), 'utf8');
@@ -77,10 +78,13 @@ test('security headers stand on every answer, and the documentation page works u
   assert.equal(welcome.name, 'likeness');
 });
 
-test('metrics move to a port of their own where one is set', async (context) => {
+test('metrics move to a port of their own where one is set, which serves nothing else and asks for no key', async (context) => {
   const server = await startApplication(context, { metricsPort: 9, apiKeys: API_KEYS });
-  assertError(await server.app.inject({ url: '/metrics', headers: { 'x-api-key': 'admin-key-0123456789' } }), {
-    status: 404,
-    code: 'NOT_FOUND',
-  });
+  assertError(await server.app.inject({ url: '/metrics', headers: { 'x-api-key': KEYS.admin } }), { status: 404, code: 'NOT_FOUND' });
+  const metrics = await buildMetricsApp({ monitoring: server.monitoring, settings: server.settings });
+  context.after(() => metrics.close());
+  const response = await metrics.inject({ url: '/metrics' });
+  assert.equal(response.statusCode, 200);
+  assert.match(response.body, /likeness_build_info/);
+  for (const url of ['/', '/images', '/readyz']) assertError(await metrics.inject({ url }), { status: 404, code: 'NOT_FOUND' });
 });

@@ -42,7 +42,7 @@ test('every error code answers with its status and the one shape; of our own fau
     assert.equal(response.body.includes('secret.sqlite'), httpStatus < 500, code);
     assert.ok(!response.body.includes('SQLITE') && !response.body.includes('stack'));
   }
-  server.encoder.fail = new TypeError('x is not a function of /work/secret.js');
+  server.encoder.fail = new TypeError('x is not a function of /srv/secret.js');
   const response = await server.ask({ method: 'POST', url: '/search', ...raw(await picture(1)) });
   assertError(response, { status: 500, code: 'INTERNAL' });
   assert.doesNotMatch(response.body, /secret/);

@@ -1,0 +1,81 @@
+/** A closed-form encoder as a folder that `serve` takes: its program, its manifest, its model card. */
+import { EMBEDDING_OUTPUT, type SavedEncoder, writeSavedEncoder } from '../encoder/saved-encoder.js';
+import { type ClosedFormFit, type ClosedFormProgress, fitClosedForm, type RepeatableImages } from './closed-form.js';
+import { closedFormProgram, FEATURES_OUTPUT } from './closed-form-graph.js';
+import { type ClosedFormOptions, closedFormGeometry, closedFormPreprocessing } from './closed-form-options.js';
+
+/** Where the images come from, for the manifest and the model card. `notes`: further Markdown for the card, such as measured scores. */
+export type ClosedFormDataFacts = { readonly data: string; readonly licence: string; readonly command: string; readonly notes?: string };
+
+/**
+ * Fits as {@link fitClosedForm} does and saves the encoder in the folder `out` with its manifest and model card: what `serve` takes. An existing folder is INVALID_SETTINGS
+ * unless `replace`.
+ */
+export async function fitClosedFormEncoder(options: {
+  readonly images: RepeatableImages;
+  readonly settings?: Partial<ClosedFormOptions>;
+  readonly out: string;
+  readonly name: string;
+  readonly dataFacts: ClosedFormDataFacts;
+  readonly replace?: boolean;
+  readonly onProgress?: (progress: ClosedFormProgress) => void;
+}): Promise<SavedEncoder> {
+  const { out, name, dataFacts, replace = false } = options;
+  const started = performance.now();
+  const fit = await fitClosedForm(options);
+  const { settings } = fit;
+  const { mapSide } = closedFormGeometry(settings);
+  const { dimensions, eigenvectors } = settings;
+  const training = {
+    method: 'closed-form InfoMax',
+    data: dataFacts.data,
+    images: fit.images,
+    ...settings,
+    fitSeconds: Math.round((performance.now() - started) / 1000),
+    command: dataFacts.command,
+  };
+  return writeSavedEncoder({
+    folder: out,
+    onnx: closedFormProgram({ ...fit, options: settings }),
+    card: closedFormCard({ name, fit, dataFacts }),
+    manifest: {
+      name,
+      dimensions,
+      preprocessing: closedFormPreprocessing(settings),
+      outputs: {
+        embedding: EMBEDDING_OUTPUT,
+        features: { name: FEATURES_OUTPUT, channels: eigenvectors, grid: { width: mapSide, height: mapSide } },
+      },
+      training,
+      dataLicence: dataFacts.licence,
+      created: new Date().toISOString(),
+    },
+    replace,
+  });
+}
+
+/** Markdown: what the encoder is, on which data and with which settings it was made, and what it can and cannot do. */
+function closedFormCard(facts: { readonly name: string; readonly fit: ClosedFormFit; readonly dataFacts: ClosedFormDataFacts }): string {
+  const { name, fit, dataFacts } = facts;
+  const { settings, images, codes, cells } = fit;
+  const { side, patch, hop, atoms, threshold, eigenvectors, grid, dimensions, regularisation, emphasis, views, seed } = settings;
+  return `# ${name}
+
+Closed-form InfoMax for ${side}x${side} RGB pixels (\`fit: stretch\`): ${dimensions} dimensions, L2-normalised, fitted to unlabelled images without gradients.
+Patches of ${patch}x${patch} pixels, every ${hop}, are whitened and coded by ${atoms} random patches (cosine above ${threshold}); an eigenproblem keeps the
+${eigenvectors} directions of the codes that say most about the whole picture; ${grid}x${grid} cells of them are projected, by a second eigenproblem, to what a
+picture shares with ${views === 1 ? 'a random view' : `${views} random views`} of itself (crop, light, colour). A picture and its mirror image have the same embedding. It knows shapes and textures
+of the kind it was fitted to; it does not know objects as a trained deep network does.
+
+- **Data**: ${dataFacts.data}, ${images} images, labels unused. Licence of the data: ${dataFacts.licence}
+- **Made by**: \`${dataFacts.command}\`
+- **Settings**: seed ${seed}, regularisation ${regularisation} x the mean variance, emphasis ${emphasis}; the others are in encoder.json.
+- **Codes**: eigenvalues ${figures(codes.eigenvalues)}; ${codes.even} of ${eigenvectors} directions are even under mirroring.
+- **Views**: correlation of a picture with its views ${figures(cells.correlations)} (first to last dimension).
+${dataFacts.notes === undefined ? '' : `\n${dataFacts.notes.trim()}\n`}`;
+}
+
+function figures(values: Float64Array): string {
+  const sorted = [...values].sort((a, b) => b - a);
+  return `${sorted[0]!.toPrecision(3)} ... ${sorted.at(-1)!.toPrecision(3)}`;
+}

@@ -1,0 +1,196 @@
+/**
+ * The forward pass of a closed-form encoder as ONNX nodes, in stages that each read the last one's output: patches -> codes -> local
+ * embeddings -> cells -> embedding. Fitting runs the first stages, the saved encoder all of them: the very same nodes.
+ * B: batch, n: values of a patch, K: atoms, E: eigenvectors, P: patches across, S: places across the map, G: grid, D: dimensions.
+ */
+import type { OnnxNode, OnnxTensor, OnnxValue } from '../compile/onnx-model.js';
+import { encodeModel } from '../compile/onnx-writer.js';
+import { EMBEDDING_OUTPUT, PIXELS_INPUT } from '../encoder/saved-encoder.js';
+import { type ClosedFormOptions, closedFormGeometry } from './closed-form-options.js';
+import type { PatchDictionary } from './patch-dictionary.js';
+
+/** Name of the output with the local embeddings, [batch, E, S, S], each place of L2 norm 1. */
+export const FEATURES_OUTPUT = 'features';
+
+/**
+ * The projection of pooled codes: local embedding = unit(weights (code - mean)). weights: [E, K]; the first `even` rows do not change when the
+ * picture is mirrored, the others change sign.
+ */
+export type CodeProjection = { readonly weights: Float32Array; readonly offsets: Float32Array; readonly even: number };
+
+/** embedding = unit(weights' cells + offsets). weights: [E G G / 2, D]; offsets: [D]. */
+export type CellProjection = { readonly weights: Float32Array; readonly offsets: Float32Array };
+
+/** A part of a graph: `output` is the name of the value that its last node writes. */
+export type Stage = { readonly initializers: readonly OnnxTensor[]; readonly nodes: readonly OnnxNode[]; readonly output: string };
+
+/** Whitened patches of less norm than this (typical: sqrt(n), about 10) are flat but for rounding; they are not blown up to norm 1. */
+const PATCH_NORM_MIN = 0.1;
+/** A picture of one colour has no local embedding: zeros are left zeros instead of 0 / 0. */
+const NORM_MIN = 1e-12;
+
+/** pixels [B, 3, side, side] -> codes [B, K, P, P]: the cosine of each whitened patch with each atom, less the threshold, where positive. */
+export function codeStage(dictionary: PatchDictionary, options: ClosedFormOptions): Stage {
+  const { patch, hop, atoms, threshold } = options;
+  const { patchValues: n } = closedFormGeometry(options);
+  return {
+    initializers: [
+      { name: 'whitening', dims: [n, 3, patch, patch], data: dictionary.whitening },
+      { name: 'patch_norm_min', dims: [], data: Float32Array.of(PATCH_NORM_MIN) },
+      { name: 'atoms', dims: [atoms, n, 1, 1], data: dictionary.atoms },
+      { name: 'thresholds', dims: [atoms], data: new Float32Array(atoms).fill(-threshold) },
+    ],
+    nodes: [
+      {
+        op: 'Conv',
+        inputs: [PIXELS_INPUT, 'whitening'],
+        outputs: ['whitened'],
+        attributes: { kernel_shape: [patch, patch], strides: [hop, hop] },
+      },
+      { op: 'ReduceL2', inputs: ['whitened'], outputs: ['patch_norm'], attributes: { axes: [1], keepdims: 1 } },
+      { op: 'Max', inputs: ['patch_norm', 'patch_norm_min'], outputs: ['safe_patch_norm'] },
+      { op: 'Div', inputs: ['whitened', 'safe_patch_norm'], outputs: ['unit_patches'] },
+      // A 1x1 convolution with bias and Relu: ONNX Runtime makes one pass of it.
+      { op: 'Conv', inputs: ['unit_patches', 'atoms', 'thresholds'], outputs: ['cosines'], attributes: { kernel_shape: [1, 1] } },
+      { op: 'Relu', inputs: ['cosines'], outputs: ['codes'] },
+    ],
+    output: 'codes',
+  };
+}
+
+/** codes [B, K, P, P] -> features [B, E, S, S]: codes averaged over squares, projected, of L2 norm 1 at each place. */
+export function featureStage(projection: CodeProjection, options: ClosedFormOptions): Stage {
+  const { pool, atoms, eigenvectors } = options;
+  return {
+    initializers: [
+      { name: 'code_projection', dims: [eigenvectors, atoms, 1, 1], data: projection.weights },
+      { name: 'code_offsets', dims: [eigenvectors], data: projection.offsets },
+      { name: 'norm_min', dims: [], data: Float32Array.of(NORM_MIN) },
+    ],
+    nodes: [
+      { op: 'AveragePool', inputs: ['codes'], outputs: ['pooled'], attributes: { kernel_shape: [pool, pool], strides: [pool, pool] } },
+      { op: 'Conv', inputs: ['pooled', 'code_projection', 'code_offsets'], outputs: ['local'], attributes: { kernel_shape: [1, 1] } },
+      { op: 'ReduceL2', inputs: ['local'], outputs: ['local_norm'], attributes: { axes: [1], keepdims: 1 } },
+      { op: 'Max', inputs: ['local_norm', 'norm_min'], outputs: ['safe_local_norm'] },
+      { op: 'Div', inputs: ['local', 'safe_local_norm'], outputs: [FEATURES_OUTPUT] },
+    ],
+    output: FEATURES_OUTPUT,
+  };
+}
+
+/**
+ * features [B, E, S, S] -> cells [B, E G G / 2]: features averaged over the cells of the grid, then over the picture and its mirror image.
+ * Mirroring moves a cell to the other side and turns the sign of the odd features, so that the average is the sum of both sides for even
+ * features and their difference for odd ones: half of the cells carry all.
+ */
+export function cellStage(projection: CodeProjection, options: ClosedFormOptions): Stage {
+  const { eigenvectors, grid } = options;
+  const { mapSide } = closedFormGeometry(options);
+  const [places, cells] = [mapSide * mapSide, (grid * grid) / 2];
+  const odd = eigenvectors - projection.even;
+  const parts = [
+    { name: 'even', size: projection.even, data: mirroredCells(mapSide, grid, 1) },
+    { name: 'odd', size: odd, data: mirroredCells(mapSide, grid, -1) },
+  ].filter(({ size }) => size > 0);
+  const merged = parts.map(({ name }) => `${name}_cells`);
+  const splitNeeded = parts.length > 1;
+  return {
+    initializers: [
+      { name: 'place_shape', dims: [3], data: BigInt64Array.of(0n, BigInt(eigenvectors), BigInt(places)) },
+      ...(splitNeeded ? [{ name: 'parities', dims: [2], data: BigInt64Array.from(parts, ({ size }) => BigInt(size)) }] : []),
+      ...parts.map(({ name, data }) => ({ name: `${name}_places`, dims: [places, cells], data })),
+    ],
+    nodes: [
+      { op: 'Reshape', inputs: [FEATURES_OUTPUT, 'place_shape'], outputs: ['places'] },
+      ...(splitNeeded
+        ? [{ op: 'Split', inputs: ['places', 'parities'], outputs: parts.map(({ name }) => name), attributes: { axis: 1 } }]
+        : []),
+      ...parts.map(({ name }) => ({ op: 'MatMul', inputs: [splitNeeded ? name : 'places', `${name}_places`], outputs: [`${name}_cells`] })),
+      ...(splitNeeded ? [{ op: 'Concat', inputs: merged, outputs: ['merged'], attributes: { axis: 1 } }] : []),
+      { op: 'Flatten', inputs: [splitNeeded ? 'merged' : merged[0]!], outputs: ['cells'], attributes: { axis: 1 } },
+    ],
+    output: 'cells',
+  };
+}
+
+/** cells [B, E G G / 2] -> embedding [B, D], of L2 norm 1. */
+export function embeddingStage(projection: CellProjection, options: ClosedFormOptions): Stage {
+  const { dimensions } = options;
+  const { cellValues } = closedFormGeometry(options);
+  return {
+    initializers: [
+      { name: 'cell_projection', dims: [cellValues, dimensions], data: projection.weights },
+      { name: 'cell_offsets', dims: [dimensions], data: projection.offsets },
+    ],
+    nodes: [
+      { op: 'Gemm', inputs: ['cells', 'cell_projection', 'cell_offsets'], outputs: ['projected'] },
+      { op: 'ReduceL2', inputs: ['projected'], outputs: ['norm'], attributes: { axes: [-1], keepdims: 1 } },
+      { op: 'Max', inputs: ['norm', 'norm_min'], outputs: ['safe_norm'] },
+      { op: 'Div', inputs: ['projected', 'safe_norm'], outputs: [EMBEDDING_OUTPUT] },
+    ],
+    output: EMBEDDING_OUTPUT,
+  };
+}
+
+/** The bytes of the program that runs these stages on pixels. `inputs`: those that the stages read besides the pixels. */
+export function stagesProgram(options: {
+  readonly name: string;
+  readonly side: number;
+  readonly stages: readonly Stage[];
+  readonly outputs: readonly OnnxValue[];
+  readonly inputs?: readonly OnnxValue[];
+}): Uint8Array {
+  const { name, side, stages, outputs, inputs = [] } = options;
+  return encodeModel({
+    opset: 17,
+    graph: {
+      name,
+      inputs: [{ name: PIXELS_INPUT, type: 'float32', dims: ['batch', 3, side, side] }, ...inputs],
+      outputs,
+      initializers: stages.flatMap((stage) => stage.initializers),
+      nodes: stages.flatMap((stage) => stage.nodes),
+    },
+  });
+}
+
+/** The whole encoder: pixels -> embedding and features, with a free batch. */
+export function closedFormProgram(parts: {
+  readonly dictionary: PatchDictionary;
+  readonly codes: CodeProjection;
+  readonly cells: CellProjection;
+  readonly options: ClosedFormOptions;
+}): Uint8Array {
+  const { dictionary, codes, cells, options } = parts;
+  const { mapSide } = closedFormGeometry(options);
+  return stagesProgram({
+    name: 'closed-form-infomax',
+    side: options.side,
+    stages: [codeStage(dictionary, options), featureStage(codes, options), cellStage(codes, options), embeddingStage(cells, options)],
+    outputs: [
+      { name: EMBEDDING_OUTPUT, type: 'float32', dims: ['batch', options.dimensions] },
+      { name: FEATURES_OUTPUT, type: 'float32', dims: ['batch', options.eigenvectors, mapSide, mapSide] },
+    ],
+  });
+}
+
+/** [S S, G G / 2]: weights of each place in each cell of the left half, plus `sign` times those of the mirrored cell; halved. */
+function mirroredCells(mapSide: number, grid: number, sign: 1 | -1): Float32Array {
+  const half = grid / 2;
+  const weights = new Float32Array(mapSide * mapSide * grid * half);
+  for (let place = 0; place < mapSide * mapSide; place++) {
+    const [y, x] = [Math.floor(place / mapSide), place % mapSide];
+    for (let row = 0; row < grid; row++) {
+      for (let column = 0; column < half; column++) {
+        const both = share(x, column, mapSide, grid) + sign * share(x, grid - 1 - column, mapSide, grid);
+        weights[place * grid * half + row * half + column] = (share(y, row, mapSide, grid) * both) / 2;
+      }
+    }
+  }
+  return weights;
+}
+
+/** The share that a place has in the average over a cell, along one axis: cells cut the map into equal lengths, through places if need be. */
+function share(place: number, cell: number, mapSide: number, grid: number): number {
+  const length = mapSide / grid;
+  return Math.max(0, Math.min((cell + 1) * length, place + 1) - Math.max(cell * length, place)) / length;
+}

@@ -2,7 +2,7 @@
  * A whole training step of the seed article's network (batch 64: loss, gradients, Adam), compiled, against PyTorch eager, against tfjs on
  * wasm, and as a share of the machine's own peak of matrix products. Contestants take turns, so that a change of the machine's speed meets all;
  * wall and processor time are both told, since a busy machine stretches only the first. `npm run bench -- training-step`; PYTHON's place is
- * --python (default /usr/bin/python3), threads --threads (default 1), rounds --rounds (default 5), --no-wasm leaves out the slow one.
+ * --python (default /usr/bin/python3; with OpenBLAS, Debian's libopenblas0: on the reference BLAS PyTorch takes three times as long), threads --threads (default 1), rounds --rounds (default 5), --no-wasm leaves out the slow one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

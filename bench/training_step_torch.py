@@ -2,7 +2,7 @@
 
 The same network, batch, loss and optimiser as src/infomax. For each line read from standard input it runs a few steps and prints their median wall
 and processor milliseconds, so that the benchmark can take turns with it.
-Run with a PyTorch of your own, or Debian's: apt-get install python3-torch; /usr/bin/python3 bench/training_step_torch.py --threads 2
+Run with a PyTorch of your own, or Debian's (with a fast BLAS): apt-get install python3-torch libopenblas0; /usr/bin/python3 bench/training_step_torch.py --threads 2
 """
 import argparse
 import statistics

@@ -49,7 +49,7 @@ export async function attackImage(options: {
   const upright = sharp(bytes).autoOrient().flatten({ background: 'white' }).toColourspace('srgb').removeAlpha();
   const { data, info } = await upright.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
   const edited = EDITS[attack]({ width: info.width, height: info.height, rgb: data }, seededRandom(seed, attack));
-  return attack.startsWith('jpeg') ? await edited.toBuffer() : await edited.png({ compressionLevel: 3 }).toBuffer();
+  return attack.startsWith('jpeg') ? await edited.toBuffer() : await edited.png({ compressionLevel: 1 }).toBuffer();
 }
 
 function open(picture: Picture): Sharp {

@@ -130,12 +130,12 @@ class QuerySet {
     return { rows: this.vectors.length, dimensions, values };
   }
 
-  /** One query of each attack, each of another original where there are enough. */
+  /** One query of each attack, their originals spread over all there are. */
   async examples(ranked: RankedNeighbours): Promise<CopyExample[]> {
     const originals = this.entries.filter((entry) => entry.match >= 0).length / COPY_ATTACKS.length;
     return Promise.all(
       COPY_ATTACKS.map(async (attack, index) => {
-        const place = (index % originals) * COPY_ATTACKS.length + index; // queries of one original stand together, in the order of attacks
+        const place = Math.floor((index * originals) / COPY_ATTACKS.length) * COPY_ATTACKS.length + index; // queries of one original stand together, in the order of attacks
         const entry = this.entries[place]!;
         const slice = [place * ranked.k, (place + 1) * ranked.k] as const;
         return {

@@ -6,7 +6,7 @@ import { accuracyOfScores, classCount, oneHot, type ProbeData, type ProbeResult,
 import { seededRandom, shuffledIndices } from './seeded-random.js';
 
 /** Weights of the L2 penalty (mean loss + penalty / 2 * |w|^2), weakest first. */
-const PENALTIES = [1e-4, 1e-3, 1e-2] as const;
+const PENALTIES = [1e-4, 1e-3, 1e-2, 1e-1] as const;
 const VALIDATION_SHARE = 0.1;
 const ITERATIONS_MAX = 100;
 /** Relative decrease of the loss that ends a fit: further steps no longer change the accuracy by a tenth of a point. */

@@ -7,6 +7,7 @@ import { CollectionIndex } from './collection-index.js';
 import { ExactIndex } from './exact-index.js';
 import type { HnswIndex, HnswSettings } from './hnsw-index.js';
 import { flushFolder, IndexFiles } from './index-file.js';
+import { PassSets } from './pass-sets.js';
 import { RecordStore, type StoreChange, type StoreWrite, type WriteOutcome } from './record-store.js';
 
 export type EngineOptions = {
@@ -40,6 +41,7 @@ export class CatalogueEngine {
   readonly #store: RecordStore;
   readonly #files: IndexFiles;
   readonly #collections = new Map<number, Indexed>();
+  readonly #passSets = new PassSets();
   #saving: Promise<void> | undefined;
 
   /** Opens the folder, made where it is missing, and takes its lock. Blocks until every collection can be searched. Throws as RecordStore does. */
@@ -64,7 +66,14 @@ export class CatalogueEngine {
 
   #opened(key: number, name: string): Indexed {
     const flat = new ExactIndex(this.#options.settings.dimensions);
-    for (const { sequence, embedding } of this.#store.embeddings(key)) flat.add(sequence, embedding);
+    for (const { sequence, embedding } of this.#store.embeddings(key)) {
+      try {
+        flat.add(sequence, embedding);
+      } catch (error) {
+        // One damaged record must not keep all the others from being served.
+        this.#options.onWarning(`Image number ${sequence} of collection ${name} cannot be searched; run likeness check. ${String(error)}`);
+      }
+    }
     const loaded = this.#files.load(key, (generation) => this.#store.knowsGeneration(key, generation));
     const fault = loaded.refused ?? faultOfGraph(loaded.index, loaded.labels, flat);
     if (fault !== undefined && (loaded.index !== undefined || !loaded.missing)) {
@@ -103,11 +112,15 @@ export class CatalogueEngine {
     }
   }
 
-  #follow({ collection, removed, added }: StoreChange): void {
+  #follow({ collection, removed, added, described }: StoreChange): void {
     const indexed = this.#indexed(collection);
-    indexed.changes++;
-    if (removed !== undefined) indexed.index.remove(removed);
+    if (removed !== undefined) {
+      indexed.index.remove(removed);
+      this.#passSets.remove(collection, removed);
+    }
     if (added !== undefined) indexed.index.add(added.sequence, added.embedding);
+    if (described !== undefined) this.#passSets.put(collection, described.sequence, described.metadataJson);
+    if (removed !== undefined || added !== undefined) indexed.changes++;
   }
 
   #indexed(key: number): Indexed {
@@ -148,11 +161,15 @@ export class CatalogueEngine {
     const key = this.#store.collectionKey(query.collection);
     if (key === undefined) return [];
     const { index } = this.#indexed(key);
+    const { embedding, k, filter } = query;
     const options = { ef: query.ef ?? this.#options.settings.ef, exact: query.exact ?? false };
     const matches =
-      query.filter === undefined
-        ? index.search(query.embedding, query.k, options)
-        : index.searchAmong(query.embedding, query.k, { ...options, passes: this.#store.passing(key, query.filter) });
+      filter === undefined
+        ? index.search(embedding, k, options)
+        : index.searchAmong(embedding, k, {
+            ...options,
+            passes: this.#passSets.passing(key, filter, () => this.#store.passing(key, filter)),
+          });
     const least = query.minSimilarity ?? Number.NEGATIVE_INFINITY;
     return matches
       .filter(({ similarity }) => similarity >= least)

@@ -1,12 +1,16 @@
 import type { ExactIndex } from './exact-index.js';
 import { HnswIndex, type HnswSettings } from './hnsw-index.js';
+import { placeIn } from './pass-sets.js';
 import { Queue } from './queue.js';
 import type { VectorMatch } from './vector-index.js';
 
 /** Below this many vectors an exact scan costs no more than a walk through the graph, and misses nothing. */
 const GRAPH_WORTHWHILE = 1000;
-/** Where passes^2 / vectors is smaller, scanning the passing vectors is quicker than a graph search behind a filter (measured). */
-const FILTER_BREAK_EVEN = 1200;
+/**
+ * Where passes^2 / vectors is smaller, scanning the passing vectors is quicker than a graph search behind a filter: the one costs time by the
+ * share that passes, the other by its inverse. Measured at 50,000 x 256: 10 % scan 6.6 ms, graph 3.2; 5 % scan 1.7 ms, graph 6.3.
+ */
+const FILTER_BREAK_EVEN = 350;
 /** A graph is built anew when this share of it, and at least this many, are marked as removed. */
 const REBUILD_SHARE = 0.25;
 const REBUILD_MINIMUM = 1000;
@@ -84,12 +88,12 @@ export class CollectionIndex {
   searchAmong(
     query: Float32Array,
     k: number,
-    options: { readonly ef: number; readonly exact: boolean; readonly passes: Uint32Array },
+    options: { readonly ef: number; readonly exact: boolean; readonly passes: readonly number[] },
   ): VectorMatch[] {
     const { ef, exact, passes } = options;
     const isSmall = passes.length ** 2 < FILTER_BREAK_EVEN * this.size;
     if (exact || isSmall || this.#tail.size * 2 > this.size) return this.#flat.searchAmong(query, k, passes);
-    const accepts = (label: number): boolean => includesSorted(passes, label);
+    const accepts = (label: number): boolean => passes[placeIn(passes, label)] === label;
     const matches = this.#graph.search(query, Math.min(k, passes.length) + this.#unmarked.length, { ef, accepts });
     return this.#completed(query, k, { matches, of: passes.length, accepts }) ?? this.#flat.searchAmong(query, k, passes);
   }
@@ -158,17 +162,4 @@ export class CollectionIndex {
     const { removed, count, isWriting } = this.#graph;
     return !isWriting && removed >= REBUILD_MINIMUM && removed >= count * REBUILD_SHARE;
   }
-}
-
-function includesSorted(sorted: Uint32Array, label: number): boolean {
-  let low = 0;
-  let high = sorted.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    const value = sorted[middle]!;
-    if (value === label) return true;
-    if (value < label) low = middle + 1;
-    else high = middle - 1;
-  }
-  return false;
 }

@@ -73,10 +73,12 @@ export class IndexFiles {
     const { dimensions, m } = index.settings;
     const vectors = index.count;
     const lastSequence = index.highest;
+    // All of these before the graph goes on: it does as soon as it is written, and the file is still being hashed then.
+    const leastBytes = smallestFileBytes(index);
     try {
       await index.write(temporary);
       const { bytes, sha256 } = await hashAndFlush(temporary);
-      if (bytes < smallestFileBytes(index)) {
+      if (bytes < leastBytes) {
         throw new SearchError(
           'DISK_FULL',
           `Index file of ${vectors} vectors was cut at ${bytes} bytes; free disk space, it is then saved again.`,

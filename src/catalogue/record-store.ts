@@ -28,11 +28,13 @@ export type RecordStoreOptions = {
   readonly now: () => number;
 };
 
-/** What a write changed, for the index that follows the store: labels to remove and one to add. */
+/** What a write changed, for what follows the store: labels to remove and one to add, and metadata. */
 export type StoreChange = {
   readonly collection: number;
   readonly removed?: Sequence;
   readonly added?: { readonly sequence: Sequence; readonly embedding: Float32Array };
+  /** Metadata of the added image, or of one that it changed of. */
+  readonly described?: { readonly sequence: Sequence; readonly metadataJson: string };
 };
 
 /** A write's answer and what it changed; thrown SearchErrors are its answer too. */
@@ -198,9 +200,9 @@ export class RecordStore {
     statements.insertEmbedding.run(sequence, toLittleEndian(image.embedding));
     statements.insertThumbnail.run(sequence, image.thumbnail);
     if (image.original !== undefined) statements.insertOriginal.run(sequence, image.original);
-    const added = { sequence, embedding: image.embedding };
-    if (former === undefined) return { value: { id, status: 'added' }, change: { collection, added } };
-    return { value: { id, status: 'replaced' }, change: { collection, removed: former.sequence as Sequence, added } };
+    const change = { collection, added: { sequence, embedding: image.embedding }, described: { sequence, metadataJson: metadata } };
+    if (former === undefined) return { value: { id, status: 'added' }, change };
+    return { value: { id, status: 'replaced' }, change: { ...change, removed: former.sequence as Sequence } };
   }
 
   /** A removal, to be run by `commit`. */
@@ -214,12 +216,15 @@ export class RecordStore {
 
   /** A merge into the metadata, to be run by `commit`. */
   patchMetadata(collectionName: string, id: ImageId, patch: Metadata): StoreWrite<ImageRecord | undefined> {
+    const collection = this.collectionKey(collectionName);
     const record = this.get(collectionName, id);
-    if (record === undefined) return { value: undefined };
+    if (collection === undefined || record === undefined) return { value: undefined };
     const metadata = mergePatch(record.metadata, patch);
+    const metadataJson = metadataToJson(metadata);
     const updatedAt = this.#options.now();
-    this.#statements.updateMetadata.run(metadataToJson(metadata), updatedAt, record.sequence);
-    return { value: { ...record, metadata, updatedAt } };
+    this.#statements.updateMetadata.run(metadataJson, updatedAt, record.sequence);
+    const described = { sequence: record.sequence, metadataJson };
+    return { value: { ...record, metadata, updatedAt }, change: { collection, described } };
   }
 
   /** Runs a read; what SQLite throws becomes a SearchError, and an I/O error or damage ends the store's work. */
@@ -277,12 +282,10 @@ export class RecordStore {
   }
 
   /** Sequences of a collection's images that pass a filter, ascending. Reads every record's metadata. */
-  passing(collection: number, filter: Filter): Uint32Array {
+  passing(collection: number, filter: Filter): number[] {
     const { sql, values } = filterToSql(filter, 'metadata');
-    const statement = this.#database.prepare<unknown[], number>(
-      `SELECT sequence FROM images WHERE collection = ? AND ${sql} ORDER BY sequence`,
-    );
-    return Uint32Array.from(statement.pluck().all(collection, ...values));
+    const statement = this.#database.prepare(`SELECT sequence FROM images WHERE collection = ? AND ${sql} ORDER BY sequence`);
+    return statement.pluck().all(collection, ...values) as number[]; // one column of integers
   }
 
   collections(): { readonly key: number; readonly name: string }[] {
@@ -340,8 +343,7 @@ export class RecordStore {
       this.#database.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
       this.#database.pragma('wal_checkpoint(TRUNCATE)');
     } catch (error) {
-      const failure = this.#noted(error);
-      if (failure.code !== 'DISK_FULL') throw failure;
+      this.#noted(error); // too little room: tried again after the next write; anything worse is refused from now on
     }
     this.#reserve.restore();
   }

@@ -7,7 +7,7 @@ import { checkCatalogue } from '../../src/catalogue/check.js';
 import { newImage } from './example-images.js';
 import { clusteredVectors } from './synthetic-vectors.js';
 import { withTemporaryFolder } from './temporary-folder.js';
-import { ENGINE_DIMENSIONS, openTestEngine } from './test-engine.js';
+import { ENGINE_DIMENSIONS, nearest, openTestEngine } from './test-engine.js';
 
 async function makeCatalogue(folder: string): Promise<void> {
   const draw = clusteredVectors({ dimensions: ENGINE_DIMENSIONS, clusters: 5, seed: 2 });
@@ -51,6 +51,11 @@ it('names embeddings that are not finite, not of unit length, too short or missi
       assert.match(text, words);
     }
     assert.equal(storeProblems.length, 5);
+    // A start leaves those out, says so, and serves the others.
+    const { engine, warnings } = openTestEngine(folder);
+    assert.equal(warnings.filter((warning) => /number [345] .* cannot be searched/.test(warning)).length, 3);
+    assert.equal(nearest(engine, new Float32Array(ENGINE_DIMENSIONS).fill(1), 1000).length, 46);
+    await engine.close();
   }));
 
 it('tells a bad index file from bad records', () =>

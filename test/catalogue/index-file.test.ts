@@ -59,6 +59,25 @@ describe('index files', () => {
       assert.equal(files.load(1, () => true).index?.count, 100);
     }));
 
+  it('are whole although the graph goes on growing while they are hashed', () =>
+    withTemporaryFolder(async (folder) => {
+      const files = new IndexFiles(folder, FACTS);
+      const graph = smallGraph();
+      const draw = clusteredVectors({ dimensions: 8, clusters: 4, seed: 2 });
+      let isSaved = false;
+      const saving = files
+        .save(1, graph, () => undefined)
+        .finally(() => {
+          isSaved = true;
+        });
+      for (let label = 101; !isSaved; await new Promise(setImmediate)) {
+        for (let count = 0; count < 20 && !graph.isWriting; count++) graph.add(label++, draw());
+      }
+      await saving;
+      assert.ok(graph.count > 120);
+      assert.equal(files.load(1, () => true).index?.count, 100);
+    }));
+
   it('leave two files a collection behind, however often they are saved, and strays are removed', () =>
     withTemporaryFolder(async (folder) => {
       const files = new IndexFiles(folder, FACTS);

@@ -86,14 +86,15 @@ export function encodeForTraining(options: {
   const nextStatistics: Record<string, tf.Tensor> = {};
   const encoding = runStages({ spec, parameters, images }, (x, index) => {
     const stage = `encoder.stage${index}`;
-    const y = tf.conv2d(x, filterOf(parameters, stage), 1, 'same');
-    const mean = tf.mean(y, [0, 1, 2]); // [C]
-    const centred = tf.sub(y, mean);
-    const variance = tf.mean(tf.square(centred), [0, 1, 2]); // [C]
-    nextStatistics[`${stage}.movingMean`] = moved(parameter(statistics, `${stage}.movingMean`), mean);
+    const gamma = parameter(parameters, `${stage}.gamma`);
+    const sign = tf.sub(tf.mul(tf.step(gamma), 2), 1); // [C], 1 or -1; no gradient
+    const y = tf.conv2d(x, tf.mul(filterOf(parameters, stage), sign) as tf.Tensor4D, 1, 'same');
+    const mean = tf.mean(y, [0, 1, 2]); // [C], of the signed outputs
+    const variance = varianceAround(y, mean); // [C]
+    nextStatistics[`${stage}.movingMean`] = moved(parameter(statistics, `${stage}.movingMean`), tf.mul(mean, sign));
     nextStatistics[`${stage}.movingVariance`] = moved(parameter(statistics, `${stage}.movingVariance`), variance);
-    const scale = tf.mul(parameter(parameters, `${stage}.gamma`), tf.rsqrt(tf.add(variance, BATCH_NORM.epsilon)));
-    return { scaled: tf.mul(centred, scale), shift: parameter(parameters, `${stage}.beta`) };
+    const scale = tf.mul(tf.mul(gamma, sign), tf.rsqrt(tf.add(variance, BATCH_NORM.epsilon)));
+    return { y, mean, scale, shift: parameter(parameters, `${stage}.beta`) };
   });
   return { encoding, nextStatistics };
 }
@@ -111,7 +112,7 @@ export function encode(options: {
     const variance = parameter(statistics, `${stage}.movingVariance`);
     const scale = tf.mul(parameter(parameters, `${stage}.gamma`), tf.rsqrt(tf.add(variance, BATCH_NORM.epsilon)));
     const shift = tf.sub(parameter(parameters, `${stage}.beta`), tf.mul(parameter(statistics, `${stage}.movingMean`), scale));
-    return { scaled: tf.conv2d(x, tf.mul(filterOf(parameters, stage), scale) as tf.Tensor4D, 1, 'same'), shift };
+    return { y: tf.conv2d(x, tf.mul(filterOf(parameters, stage), scale) as tf.Tensor4D, 1, 'same'), shift };
   });
 }
 
@@ -120,11 +121,16 @@ export function sampleCode({ mean, logVariance }: Pick<Encoding, 'mean' | 'logVa
   return tf.add(mean, tf.mul(tf.exp(tf.mul(logVariance, 0.5)), noise));
 }
 
-type Normalise = (x: tf.Tensor4D, stage: number) => { readonly scaled: tf.Tensor; readonly shift: tf.Tensor };
+/** A stage's convolution y and the batch norm still to apply to it: (y - mean) * scale + shift, scale not negative; 0 and 1 where left out. */
+type Normalise = (
+  x: tf.Tensor4D,
+  stage: number,
+) => { readonly y: tf.Tensor4D; readonly mean?: tf.Tensor; readonly scale?: tf.Tensor; readonly shift: tf.Tensor };
 
 /**
- * Stages and heads. The article adds the shift, applies LeakyReLU, then pools. Both are monotone and the same within a window, so pooling first
- * gives the very same numbers, and the same gradients, from a quarter of the work.
+ * Stages and heads. The article normalises, applies LeakyReLU, then pools. With a scale that is not negative (its sign went into the filter, which
+ * changes no result) both rise with y and are the same within a window, so pooling first gives the very same numbers, and the same gradients,
+ * from a quarter of the work.
  */
 function runStages(
   options: { readonly spec: NetworkSpec; readonly parameters: Tensors; readonly images: tf.Tensor4D },
@@ -134,15 +140,33 @@ function runStages(
   let x = images;
   let map = images;
   for (const [index, { pool }] of spec.stages.entries()) {
-    const { scaled, shift } = normalise(x, index);
-    const pooled = pool === 1 ? scaled : tf.maxPool(scaled as tf.Tensor4D, pool, pool, 'valid');
-    x = tf.leakyRelu(tf.add(pooled, shift), spec.leak) as tf.Tensor4D;
+    const { y, mean, scale, shift } = normalise(x, index);
+    let z: tf.Tensor = pool === 1 ? y : tf.maxPool(y, pool, pool, 'valid');
+    if (mean !== undefined) z = tf.sub(z, mean);
+    if (scale !== undefined) z = tf.mul(z, scale);
+    x = tf.leakyRelu(tf.add(z, shift), spec.leak) as tf.Tensor4D;
     if (index + 1 === spec.mapStages) map = x;
   }
   const pooled = tf.max(x, [1, 2]) as tf.Tensor2D; // [B, C']
   const mean = dense(pooled, parameters, 'encoder.mean') as tf.Tensor2D;
   const logVariance = dense(pooled, parameters, 'encoder.logVariance') as tf.Tensor2D;
   return { mean, logVariance, map, pooled };
+}
+
+/**
+ * Mean of (y - mean)^2 over batch and places: [C], `mean` being y's own. Its gradient is 2 (y - mean) / n: the path through the mean adds nothing,
+ * since the deviations sum to zero, which automatic differentiation would work out anew at every step.
+ */
+function varianceAround(y: tf.Tensor4D, mean: tf.Tensor): tf.Tensor {
+  const count = y.size / y.shape[3];
+  return tf.customGrad((value, save) => {
+    const input = value as tf.Tensor;
+    (save as tf.GradSaveFunc)([input, mean]);
+    return {
+      value: tf.mean(tf.square(tf.sub(input, mean)), [0, 1, 2]),
+      gradFunc: (dy, [saved, centre]) => tf.mul(tf.mul(dy, 2 / count), tf.sub(saved!, centre!)),
+    };
+  })(y);
 }
 
 function moved(average: tf.Tensor, value: tf.Tensor): tf.Tensor {

@@ -17,7 +17,7 @@ const ALLOWED: { readonly [room: string]: readonly string[] } = {
   commands: ['config.ts', 'server', 'importing', 'training', 'evaluation', 'encoder', 'catalogue', 'images'],
   importing: [],
   server: ['config.ts', 'images', 'encoder', 'catalogue'],
-  evaluation: ['images', 'encoder', 'catalogue'],
+  evaluation: ['images', 'encoder', 'catalogue', 'compile'],
   training: ['images', 'infomax', 'compile', 'encoder'],
   encoder: ['images', 'compile'],
   infomax: [],

@@ -56,18 +56,18 @@ export async function openExactSearch(options: {
 const SEARCH_PROGRAM: ProgramGraph = {
   name: 'exact-search',
   inputs: [
-    { name: 'queries', type: 'float32', shape: ['Q', 'D'] },
-    { name: 'database', type: 'float32', shape: ['N', 'D'] },
-    { name: 'bias', type: 'float32', shape: ['N'] },
-    { name: 'k', type: 'int64', shape: [1] },
+    { name: 'queries', type: 'float32', dims: ['Q', 'D'] },
+    { name: 'database', type: 'float32', dims: ['N', 'D'] },
+    { name: 'bias', type: 'float32', dims: ['N'] },
+    { name: 'k', type: 'int64', dims: [1] },
   ],
   outputs: [
-    { name: 'scores', type: 'float32', shape: ['Q', 'K'] },
-    { name: 'indices', type: 'int64', shape: ['Q', 'K'] },
+    { name: 'scores', type: 'float32', dims: ['Q', 'K'] },
+    { name: 'indices', type: 'int64', dims: ['Q', 'K'] },
   ],
   nodes: [
-    { op: 'Gemm', inputs: ['queries', 'database', 'bias'], outputs: ['all'], attributes: { transB: { int: 1 } } },
-    { op: 'TopK', inputs: ['all', 'k'], outputs: ['scores', 'indices'], attributes: { axis: { int: -1 } } },
+    { op: 'Gemm', inputs: ['queries', 'database', 'bias'], outputs: ['all'], attributes: { transB: 1 } },
+    { op: 'TopK', inputs: ['all', 'k'], outputs: ['scores', 'indices'], attributes: { axis: -1 } },
   ],
 };
 

@@ -1,6 +1,7 @@
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import type { OnnxNode } from '../compile/onnx-model.js';
 import { type EmbeddingMatrix, pickRows } from './embedding-matrix.js';
-import { openProgram, type ProgramGraph, type ProgramNode } from './onnx-program.js';
+import { openProgram, type ProgramGraph } from './onnx-program.js';
 import { accuracyOfScores, classCount, oneHot, type ProbeData, type ProbeResult, standardised } from './probe-data.js';
 import { seededRandom, shuffledIndices } from './seeded-random.js';
 
@@ -68,17 +69,17 @@ type Weight = {
 };
 
 const INPUTS = {
-  x: { name: 'x', type: 'float32', shape: ['N', 'D'] },
-  w1: { name: 'w1', type: 'float32', shape: ['D', 'H'] },
-  b1: { name: 'b1', type: 'float32', shape: ['H'] },
-  w2: { name: 'w2', type: 'float32', shape: ['H', 'C'] },
-  b2: { name: 'b2', type: 'float32', shape: ['C'] },
-  y: { name: 'y', type: 'float32', shape: ['N', 'C'] },
-  mask: { name: 'mask', type: 'float32', shape: ['N', 'H'] },
-  rows: { name: 'rows', type: 'int64', shape: [1] },
+  x: { name: 'x', type: 'float32', dims: ['N', 'D'] },
+  w1: { name: 'w1', type: 'float32', dims: ['D', 'H'] },
+  b1: { name: 'b1', type: 'float32', dims: ['H'] },
+  w2: { name: 'w2', type: 'float32', dims: ['H', 'C'] },
+  b2: { name: 'b2', type: 'float32', dims: ['C'] },
+  y: { name: 'y', type: 'float32', dims: ['N', 'C'] },
+  mask: { name: 'mask', type: 'float32', dims: ['N', 'H'] },
+  rows: { name: 'rows', type: 'int64', dims: [1] },
 } as const;
 
-const HIDDEN_LAYER: readonly ProgramNode[] = [
+const HIDDEN_LAYER: readonly OnnxNode[] = [
   { op: 'Gemm', inputs: ['x', 'w1', 'b1'], outputs: ['z'] },
   { op: 'Relu', inputs: ['z'], outputs: ['h'] },
 ];
@@ -86,7 +87,7 @@ const HIDDEN_LAYER: readonly ProgramNode[] = [
 const SCORING: ProgramGraph = {
   name: 'mlp-scoring',
   inputs: [INPUTS.x, INPUTS.w1, INPUTS.b1, INPUTS.w2, INPUTS.b2],
-  outputs: [{ name: 'logits', type: 'float32', shape: ['N', 'C'] }],
+  outputs: [{ name: 'logits', type: 'float32', dims: ['N', 'C'] }],
   nodes: [...HIDDEN_LAYER, { op: 'Gemm', inputs: ['h', 'w2', 'b2'], outputs: ['logits'] }],
 };
 
@@ -95,25 +96,25 @@ const LEARNING: ProgramGraph = {
   name: 'mlp-learning',
   inputs: Object.values(INPUTS),
   outputs: [
-    { name: 'gw1', type: 'float32', shape: ['D', 'H'] },
-    { name: 'gb1', type: 'float32', shape: ['H'] },
-    { name: 'gw2', type: 'float32', shape: ['H', 'C'] },
-    { name: 'gb2', type: 'float32', shape: ['C'] },
+    { name: 'gw1', type: 'float32', dims: ['D', 'H'] },
+    { name: 'gb1', type: 'float32', dims: ['H'] },
+    { name: 'gw2', type: 'float32', dims: ['H', 'C'] },
+    { name: 'gb2', type: 'float32', dims: ['C'] },
   ],
   nodes: [
     ...HIDDEN_LAYER,
     { op: 'Mul', inputs: ['h', 'mask'], outputs: ['kept'] },
     { op: 'Gemm', inputs: ['kept', 'w2', 'b2'], outputs: ['logits'] },
-    { op: 'Softmax', inputs: ['logits'], outputs: ['p'], attributes: { axis: { int: -1 } } },
+    { op: 'Softmax', inputs: ['logits'], outputs: ['p'], attributes: { axis: -1 } },
     { op: 'Sub', inputs: ['p', 'y'], outputs: ['error'] },
-    { op: 'Gemm', inputs: ['kept', 'error'], outputs: ['gw2'], attributes: { transA: { int: 1 } } },
-    { op: 'ReduceSum', inputs: ['error', 'rows'], outputs: ['gb2'], attributes: { keepdims: { int: 0 } } },
-    { op: 'Gemm', inputs: ['error', 'w2'], outputs: ['back'], attributes: { transB: { int: 1 } } },
+    { op: 'Gemm', inputs: ['kept', 'error'], outputs: ['gw2'], attributes: { transA: 1 } },
+    { op: 'ReduceSum', inputs: ['error', 'rows'], outputs: ['gb2'], attributes: { keepdims: 0 } },
+    { op: 'Gemm', inputs: ['error', 'w2'], outputs: ['back'], attributes: { transB: 1 } },
     { op: 'Mul', inputs: ['back', 'mask'], outputs: ['dropped'] },
     { op: 'Sign', inputs: ['h'], outputs: ['isActive'] }, // h is never negative: 0 or 1
     { op: 'Mul', inputs: ['dropped', 'isActive'], outputs: ['dz'] },
-    { op: 'Gemm', inputs: ['x', 'dz'], outputs: ['gw1'], attributes: { transA: { int: 1 } } },
-    { op: 'ReduceSum', inputs: ['dz', 'rows'], outputs: ['gb1'], attributes: { keepdims: { int: 0 } } },
+    { op: 'Gemm', inputs: ['x', 'dz'], outputs: ['gw1'], attributes: { transA: 1 } },
+    { op: 'ReduceSum', inputs: ['dz', 'rows'], outputs: ['gb1'], attributes: { keepdims: 0 } },
   ],
 };
 

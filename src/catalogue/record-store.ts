@@ -12,6 +12,7 @@ import { flushFolder } from './index-file.js';
 import { mergePatch, metadataToJson } from './metadata.js';
 import { asStoreError } from './store-errors.js';
 import { migrate, type StoreIdentity } from './store-schema.js';
+import { type BlobPart, IMAGE_COLUMNS, type ImageRow, prepareStatements, type Statements } from './store-statements.js';
 import { LABEL_LIMIT } from './vector-index.js';
 
 export type RecordStoreOptions = {
@@ -405,25 +406,16 @@ export class RecordStore {
   }
 }
 
-export type BlobPart = 'embedding' | 'thumbnail' | 'original';
+/** Embeddings are stored as little-endian float32, so that a data folder can move between machines. */
+function toLittleEndian(embedding: Float32Array): Uint8Array {
+  const bytes = new Uint8Array(embedding.buffer, embedding.byteOffset, embedding.byteLength);
+  return endianness() === 'LE' ? bytes : Buffer.from(bytes).swap32();
+}
 
-const IMAGE_COLUMNS = `sequence, id, sha256, perceptual_hash AS perceptualHash, format, width, height, bytes, file_name AS fileName,
-  added_at AS addedAt, updated_at AS updatedAt, metadata`;
-
-type ImageRow = {
-  readonly sequence: number;
-  readonly id: string;
-  readonly sha256: Buffer;
-  readonly perceptualHash: Buffer;
-  readonly format: string;
-  readonly width: number;
-  readonly height: number;
-  readonly bytes: number;
-  readonly fileName: string | null;
-  readonly addedAt: number;
-  readonly updatedAt: number;
-  readonly metadata: string;
-};
+function fromLittleEndian(bytes: Uint8Array): Float32Array {
+  if (endianness() === 'BE') Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).swap32();
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+}
 
 function toRecord(row: ImageRow): ImageRecord {
   return {
@@ -434,65 +426,4 @@ function toRecord(row: ImageRow): ImageRecord {
     perceptualHash: new Uint8Array(row.perceptualHash),
     metadata: JSON.parse(row.metadata) as Metadata, // an object when it was stored
   };
-}
-
-type Statements = ReturnType<typeof prepareStatements>;
-
-function prepareStatements(database: Database.Database) {
-  const blobOf = (part: BlobPart) =>
-    database
-      .prepare<[number, string], Buffer>(`SELECT ${part} FROM images JOIN ${part}s USING (sequence) WHERE collection = ? AND id = ?`)
-      .pluck();
-  return {
-    begin: database.prepare('BEGIN IMMEDIATE'),
-    commit: database.prepare('COMMIT'),
-    rollback: database.prepare('ROLLBACK'),
-    savepoint: database.prepare('SAVEPOINT one_write'),
-    release: database.prepare('RELEASE one_write'),
-    undo: database.prepare('ROLLBACK TO one_write'),
-    collections: database.prepare<[], { key: number; name: string }>('SELECT key, name FROM collections ORDER BY name'),
-    collectionKey: database.prepare<[string], number>('SELECT key FROM collections WHERE name = ?').pluck(),
-    insertCollection: database.prepare('INSERT INTO collections (name) VALUES (?)'),
-    imageById: database.prepare<[number, string], ImageRow>(`SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`),
-    idBySha256: database.prepare<[number, Uint8Array], { id: string }>('SELECT id FROM images WHERE collection = ? AND sha256 = ?'),
-    matched: database.prepare<[number], { id: string; metadata: string }>('SELECT id, metadata FROM images WHERE sequence = ?'),
-    insertImage: database.prepare(
-      `INSERT INTO images (collection, id, sha256, perceptual_hash, format, width, height, bytes, file_name, added_at, updated_at, metadata)
-       VALUES (@collection, @id, @sha256, @perceptualHash, @format, @width, @height, @bytes, @fileName, @addedAt, @updatedAt, @metadata)`,
-    ),
-    insertEmbedding: database.prepare('INSERT INTO embeddings (sequence, embedding) VALUES (?, ?)'),
-    insertThumbnail: database.prepare('INSERT INTO thumbnails (sequence, thumbnail) VALUES (?, ?)'),
-    insertOriginal: database.prepare('INSERT INTO originals (sequence, original) VALUES (?, ?)'),
-    removeImage: database.prepare('DELETE FROM images WHERE sequence = ?'),
-    updateMetadata: database.prepare('UPDATE images SET metadata = ?, updated_at = ? WHERE sequence = ?'),
-    embedding: blobOf('embedding'),
-    thumbnail: blobOf('thumbnail'),
-    original: blobOf('original'),
-    embeddings: database.prepare<[number], { sequence: number; embedding: Buffer }>(
-      'SELECT sequence, embedding FROM images JOIN embeddings USING (sequence) WHERE collection = ? ORDER BY sequence',
-    ),
-    lastSequence: database.prepare<[], number>("SELECT seq FROM sqlite_sequence WHERE name = 'images'").pluck(),
-    insertGeneration: database.prepare('INSERT INTO index_generations (collection, generation) VALUES (?, ?)'),
-    forgetGenerations: database.prepare('DELETE FROM index_generations WHERE collection = ? AND generation <> ?'),
-    knowsGeneration: database.prepare('SELECT 1 FROM index_generations WHERE collection = ? AND generation = ?'),
-    incomplete: database
-      .prepare<[], string>(
-        `SELECT 'image ' || quote(id) || ' of collection ' || collection || ' has no ' ||
-           CASE WHEN embeddings.sequence IS NULL THEN 'embedding' ELSE 'thumbnail' END
-         FROM images LEFT JOIN embeddings USING (sequence) LEFT JOIN thumbnails USING (sequence)
-         WHERE embeddings.sequence IS NULL OR thumbnails.sequence IS NULL`,
-      )
-      .pluck(),
-  };
-}
-
-/** Embeddings are stored as little-endian float32, so that a data folder can move between machines. */
-function toLittleEndian(embedding: Float32Array): Uint8Array {
-  const bytes = new Uint8Array(embedding.buffer, embedding.byteOffset, embedding.byteLength);
-  return endianness() === 'LE' ? bytes : Buffer.from(bytes).swap32();
-}
-
-function fromLittleEndian(bytes: Uint8Array): Float32Array {
-  if (endianness() === 'BE') Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).swap32();
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
 }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Graph, Value } from '../graph.js';
 import { type LoweringTable, lowering } from '../lowering.js';
 import { convolve, convolveTransposed, type Window } from '../operators/convolving.js';
-import { TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from '../operators/layout.js';
+import { toChannelsFirst, toChannelsLast } from '../operators/layout.js';
 import { gemm } from '../operators/reducing.js';
 import { concat, pad, reshape, stridedSlice, transpose } from '../operators/shaping.js';
 
@@ -14,15 +14,15 @@ export const CONVOLUTIONS: LoweringTable = {
     const info = describe(x.dims, filter.dims, attributes);
     if (prefersPatches(graph, info, info.inChannels)) return convolveByPatches(graph, x, filter, info);
     const filters = outputsFirst(graph, filter);
-    const y = convolve(graph, transpose(graph, x, TO_CHANNELS_FIRST), filters, { window: windowOf(info) });
-    return transpose(graph, y, TO_CHANNELS_LAST);
+    const y = convolve(graph, toChannelsFirst(graph, x), filters, { window: windowOf(info) });
+    return toChannelsLast(graph, y);
   }),
   DepthwiseConv2dNative: lowering<'x' | 'filter', tf.DepthwiseConv2dNativeAttrs>((graph, { x, filter }, attributes) => {
     const info = describe(x.dims, filter.dims, { ...attributes, dataFormat: 'NHWC' }, true);
     const [height = 1, width = 1, channels = 1, multiplier = 1] = filter.dims;
     const filters = reshape(graph, transpose(graph, filter, [2, 3, 0, 1]), [channels * multiplier, 1, height, width]);
-    const y = convolve(graph, transpose(graph, x, TO_CHANNELS_FIRST), filters, { window: windowOf(info), group: channels });
-    return transpose(graph, y, TO_CHANNELS_LAST);
+    const y = convolve(graph, toChannelsFirst(graph, x), filters, { window: windowOf(info), group: channels });
+    return toChannelsLast(graph, y);
   }),
   Conv2DBackpropInput: lowering<'dy' | 'filter', tf.Conv2DBackpropInputAttrs>((graph, { dy, filter }, attributes) => {
     const info = describe(attributes.inputShape, filter.dims, attributes);
@@ -36,7 +36,7 @@ export const CONVOLUTIONS: LoweringTable = {
       );
       return convolveByPatches(graph, dy, transpose(graph, turned(graph, filter), [0, 1, 3, 2]), back);
     }
-    return transpose(graph, inputGradient(graph, transpose(graph, dy, TO_CHANNELS_FIRST), filter, info), TO_CHANNELS_LAST);
+    return toChannelsLast(graph, inputGradient(graph, toChannelsFirst(graph, dy), filter, info));
   }),
   Conv2DBackpropFilter: lowering<'x' | 'dy', tf.Conv2DBackpropFilterAttrs>((graph, { x, dy }, attributes) =>
     filterGradient(graph, x, dy, describe(x.dims, attributes.filterShape, attributes)),

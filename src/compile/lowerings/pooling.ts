@@ -3,37 +3,37 @@ import { type Graph, sizeOf, type Value } from '../graph.js';
 import { type LoweringTable, lowering } from '../lowering.js';
 import { cast, elementwise } from '../operators/arithmetic.js';
 import { averagePool, convolveTransposed, maxPool, type Window } from '../operators/convolving.js';
-import { TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from '../operators/layout.js';
-import { concat, expand, reshape, slice, transpose } from '../operators/shaping.js';
+import { toChannelsFirst, toChannelsLast } from '../operators/layout.js';
+import { concat, expand, reshape, slice } from '../operators/shaping.js';
 
 /** Pooling over windows, and its gradients. */
 export const POOLING: LoweringTable = {
   MaxPool: lowering<'x', tf.MaxPoolAttrs>((graph, { x }, attributes) => {
     const window = windowOf(x.dims, attributes);
     if (graph.layout === 'channels-last' && isTiling(window, x.dims[1]!, x.dims[2]!)) return largestOfTiles(graph, x, window);
-    return transpose(graph, maxPool(graph, transpose(graph, x, TO_CHANNELS_FIRST), window).largest, TO_CHANNELS_LAST);
+    return toChannelsLast(graph, maxPool(graph, toChannelsFirst(graph, x), window).largest);
   }),
   // The same MaxPool is asked for again: emitting it twice gives one node, whose second output says where each largest value stood.
   MaxPoolGrad: lowering<'dy' | 'input', tf.MaxPoolGradAttrs>((graph, { dy, input }, attributes) => {
     const window = windowOf(input.dims, attributes);
     if (graph.layout === 'channels-last' && isTiling(window, input.dims[1]!, input.dims[2]!)) return toTiles(graph, dy, input, window);
-    const x = transpose(graph, input, TO_CHANNELS_FIRST);
+    const x = toChannelsFirst(graph, input);
     const { places } = maxPool(graph, x, window);
-    const gradient = scatter(graph, transpose(graph, dy, TO_CHANNELS_FIRST), places, { dims: x.dims, window });
-    return transpose(graph, gradient, TO_CHANNELS_LAST);
+    const gradient = scatter(graph, toChannelsFirst(graph, dy), places, { dims: x.dims, window });
+    return toChannelsLast(graph, gradient);
   }),
   AvgPool: lowering<'x', tf.AvgPoolAttrs>((graph, { x }, attributes) =>
-    transpose(graph, averagePool(graph, transpose(graph, x, TO_CHANNELS_FIRST), windowOf(x.dims, attributes)), TO_CHANNELS_LAST),
+    toChannelsLast(graph, averagePool(graph, toChannelsFirst(graph, x), windowOf(x.dims, attributes))),
   ),
   // The true gradient. tfjs's cpu kernel divides by the whole window even where the forward pass left padding out of the count.
   AvgPoolGrad: lowering<'dy' | 'input', tf.AvgPoolGradAttrs>((graph, { dy, input }, attributes) => {
     const window = windowOf(input.dims, attributes);
     const [, height = 1, width = 1, channels = 1] = input.dims;
     const shares = graph.constant('float32', [1, 1, ...window.output], sharesOf(window, [height, width]));
-    const shared = elementwise(graph, 'Mul', [transpose(graph, dy, TO_CHANNELS_FIRST), shares]);
+    const shared = elementwise(graph, 'Mul', [toChannelsFirst(graph, dy), shares]);
     const ones = expand(graph, graph.scalar('float32', 1), [channels, 1, ...window.size]);
     const spread = convolveTransposed(graph, shared, ones, { window: { ...window, output: [height, width] }, group: channels });
-    return transpose(graph, spread, TO_CHANNELS_LAST);
+    return toChannelsLast(graph, spread);
   }),
 };
 

@@ -8,7 +8,9 @@ import { ExactIndex } from './exact-index.js';
 import type { HnswIndex, HnswSettings } from './hnsw-index.js';
 import { flushFolder, IndexFiles } from './index-file.js';
 import { PassSets } from './pass-sets.js';
-import { RecordStore, type StoreChange, type StoreWrite, type WriteOutcome } from './record-store.js';
+import { RecordStore, type StoreChange } from './record-store.js';
+import { StoreDatabase, type StoreWrite } from './store-database.js';
+import { asStoreError } from './store-errors.js';
 
 export type EngineOptions = {
   readonly folder: string;
@@ -38,29 +40,31 @@ const SPOT_CHECKS = 32;
  */
 export class CatalogueEngine {
   readonly #options: EngineOptions;
+  readonly #database: StoreDatabase;
   readonly #store: RecordStore;
   readonly #files: IndexFiles;
   readonly #collections = new Map<number, Indexed>();
   readonly #passSets = new PassSets();
   #saving: Promise<void> | undefined;
 
-  /** Opens the folder, made where it is missing, and takes its lock. Blocks until every collection can be searched. Throws as RecordStore does. */
+  /** Opens the folder, made where it is missing, and takes its lock. Blocks until every collection can be searched. Throws as StoreDatabase does. */
   constructor(options: EngineOptions) {
     this.#options = options;
     const { folder, encoderId, settings } = options;
     const indexFolder = join(folder, 'indexes');
     mkdirSync(folder, { recursive: true });
     const encoder = { id: encoderId, dimensions: settings.dimensions };
-    this.#store = new RecordStore({ ...options, encoder });
+    this.#database = new StoreDatabase({ ...options, encoder });
+    this.#store = new RecordStore(this.#database, options);
     try {
       mkdirSync(indexFolder, { recursive: true });
       flushFolder(folder);
-      this.#files = new IndexFiles(indexFolder, { catalogueId: this.#store.identity.catalogueId, encoderId, settings });
+      this.#files = new IndexFiles(indexFolder, { catalogueId: this.#database.identity.catalogueId, encoderId, settings });
       this.#files.removeStrays();
       for (const { key, name } of this.#store.collections()) this.#collections.set(key, this.#opened(key, name));
     } catch (error) {
-      this.#store.close();
-      throw error;
+      this.#database.close();
+      throw asStoreError(error, folder);
     }
   }
 
@@ -86,21 +90,22 @@ export class CatalogueEngine {
   /** Commits these writes as one group with one flush, puts them into the indexes, and answers each. */
   write(requests: readonly WriteRequest[]): RequestOutcome[] {
     const begun = performance.now();
-    const outcomes = this.#store.commit(requests.map((request) => () => this.#storeWrite(request)));
+    const outcomes = this.#database.commit(requests.map((request) => () => this.#storeWrite(request)));
     this.#options.onCommit({ images: requests.length, ms: performance.now() - begun });
-    requests.forEach((request, place) => {
+    for (const outcome of outcomes) if ('change' in outcome && outcome.change !== undefined) this.#follow(outcome.change);
+    const answers = requests.map((request, place): RequestOutcome => {
       const outcome = outcomes[place]!;
       // On a full disk removing must still work: it is what makes room.
-      if (request.method === 'remove' && 'error' in outcome && outcome.error.code === 'DISK_FULL') {
-        outcomes[place] = this.#store.commitFreeing(() => this.#storeWrite(request));
-      }
+      const isRefusedRemoval = request.method === 'remove' && 'error' in outcome && outcome.error.code === 'DISK_FULL';
+      const last = isRefusedRemoval ? this.#database.commitFreeing(() => this.#storeWrite(request)) : outcome;
+      if (last !== outcome && 'change' in last && last.change !== undefined) this.#follow(last.change);
+      return 'error' in last ? last : { value: last.value };
     });
-    for (const outcome of outcomes) if ('value' in outcome && outcome.change !== undefined) this.#follow(outcome.change);
-    this.#store.reclaim();
-    return outcomes.map((outcome: WriteOutcome<unknown>) => ('error' in outcome ? outcome : { value: outcome.value }));
+    this.#database.reclaim();
+    return answers;
   }
 
-  #storeWrite(request: WriteRequest): StoreWrite<unknown> {
+  #storeWrite(request: WriteRequest): StoreWrite<unknown, StoreChange> {
     checkCollectionName(request.args[0]);
     switch (request.method) {
       case 'add':
@@ -136,7 +141,7 @@ export class CatalogueEngine {
 
   /** Answers one read; throws a SearchError. `statistics` leaves `queued` to whoever queues. */
   read(request: ReadRequest): unknown {
-    return this.#store.read(() => {
+    return this.#database.read(() => {
       const { method, args } = request;
       if (method === 'statistics') return this.#statistics();
       if (method === 'neighbours') return this.#neighbours(checkedQuery(args[0], this.#options.settings.dimensions));
@@ -181,7 +186,7 @@ export class CatalogueEngine {
   }
 
   #statistics(): CatalogueStatistics {
-    const { database, wal } = this.#store.fileBytes;
+    const { database, wal } = this.#database.fileBytes;
     const collections = [...this.#collections.values()].map(({ name, index }) => {
       return { name, images: index.size, indexed: index.indexed, deleted: index.removed, rebuilding: index.isRebuilding };
     });
@@ -265,7 +270,7 @@ export class CatalogueEngine {
     } catch (error) {
       this.#options.onWarning(`Index file was not saved: ${String(error)}`);
     }
-    this.#store.close();
+    this.#database.close();
   }
 }
 

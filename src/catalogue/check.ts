@@ -4,6 +4,7 @@ import { SearchError } from '../errors.js';
 import type { HnswIndex } from './hnsw-index.js';
 import { IndexFiles } from './index-file.js';
 import { RecordStore } from './record-store.js';
+import { StoreDatabase } from './store-database.js';
 import { asStoreError } from './store-errors.js';
 
 /** What a check found. A bad index file is no loss: the next start builds it from the records, so that only `storeProblems` make it fail. */
@@ -39,33 +40,34 @@ const LENGTH_TOLERANCE = 1e-3;
  */
 export function checkCatalogue(folder: string, options: { readonly deep: boolean; readonly m?: number }): CatalogueCheck {
   if (!existsSync(join(folder, 'catalogue.db'))) throw new SearchError('NOT_FOUND', `${folder} holds no catalogue.`);
-  let store: RecordStore;
+  let database: StoreDatabase;
   try {
-    store = new RecordStore({ folder, lockTimeoutMs: 0, reserveBytes: 8 * 1024 * 1024, collectionsMax: 0, now: Date.now });
+    database = new StoreDatabase({ folder, lockTimeoutMs: 0, reserveBytes: 8 * 1024 * 1024 });
   } catch (error) {
     if (!(error instanceof SearchError) || error.code !== 'CATALOGUE_DAMAGED') throw error;
     return { ok: false, encoderId: undefined, dimensions: undefined, lastSequence: 0, storeProblems: [error.message], collections: [] };
   }
   try {
-    return checkStore(store, folder, { deep: options.deep, m: options.m ?? 16 });
+    return checkStore(database, folder, { deep: options.deep, m: options.m ?? 16 });
   } finally {
-    store.close();
+    database.close();
   }
 }
 
-function checkStore(store: RecordStore, folder: string, options: { readonly deep: boolean; readonly m: number }): CatalogueCheck {
-  const { encoderId, dimensions, catalogueId } = store.identity;
+function checkStore(database: StoreDatabase, folder: string, options: { readonly deep: boolean; readonly m: number }): CatalogueCheck {
+  const { encoderId, dimensions, catalogueId } = database.identity;
+  const store = new RecordStore(database, { collectionsMax: 0, now: Date.now });
   const settings = { dimensions, m: options.m, efConstruction: 200, ef: 64 };
   const files = new IndexFiles(join(folder, 'indexes'), { catalogueId, encoderId, settings });
   const problems: string[] = [];
   const collections: CollectionCheck[] = [];
   let lastSequence = 0;
   try {
-    problems.push(...store.integrityProblems(options.deep), ...store.incompleteImages());
+    problems.push(...database.integrityProblems(options.deep), ...store.incompleteImages());
     lastSequence = store.lastSequence;
     for (const { key, name } of store.collections()) {
       const loaded = files.load(key, (generation) => store.knowsGeneration(key, generation));
-      const found = compareVectors(store, key, { graph: loaded.index, deep: options.deep });
+      const found = compareVectors(store.embeddings(key), dimensions, { graph: loaded.index, deep: options.deep });
       problems.push(...found.storeProblems.map((problem) => `collection ${name}: ${problem}`));
       const indexProblem = loaded.refused ?? found.indexProblem;
       const index = indexProblem === undefined ? 'good' : loaded.index === undefined && loaded.missing ? 'missing' : 'refused';
@@ -85,17 +87,16 @@ type Comparison = {
 };
 
 function compareVectors(
-  store: RecordStore,
-  key: number,
+  embeddings: ReturnType<RecordStore['embeddings']>,
+  dimensions: number,
   options: { readonly graph: HnswIndex | undefined; readonly deep: boolean },
 ): Comparison {
-  const { dimensions } = store.identity;
   const { graph, deep } = options;
   const storeProblems: string[] = [];
   let indexProblem: string | undefined;
   let images = 0;
   let notYetIndexed = 0;
-  for (const { sequence, embedding } of store.embeddings(key)) {
+  for (const { sequence, embedding } of embeddings) {
     images++;
     const fault = faultOfEmbedding(embedding, dimensions);
     if (fault !== undefined) storeProblems.push(`embedding of image number ${sequence} ${fault}`);

@@ -146,11 +146,13 @@ function faultsOf(recipe: Recipe): string[] {
 }
 
 function shapeFaults(value: unknown): string[] {
-  const faults = Errors(RecipeSchema, value).map((error) => {
+  const errors = Errors(RecipeSchema, value).filter(({ keyword }) => keyword !== 'boolean' && keyword !== 'anyOf');
+  const faults = errors.map((error) => {
     const key = error.instancePath.replace(/^\//, '').replaceAll('/', '.') || 'the recipe';
     const extra = error.keyword === 'additionalProperties' ? ` (${error.params.additionalProperties.join(', ')})` : '';
     const missing = error.keyword === 'required' ? ` (${error.params.requiredProperties.join(', ')})` : '';
-    return `${key} ${error.message}${extra}${missing}`;
+    const allowed = error.keyword === 'enum' ? ` (${error.params.allowedValues.join(', ')})` : '';
+    return `${key} ${error.message}${extra}${missing}${allowed}`;
   });
   return [...new Set(faults)].slice(0, 8);
 }

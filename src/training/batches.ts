@@ -1,0 +1,142 @@
+/** What a training step is fed: a function of recipe, images and step, and of nothing else. */
+import { Worker } from 'node:worker_threads';
+import type { NamedValues } from '../compile/program.js';
+import { writeInputTensor } from '../images/preprocessing.js';
+import { PAIR_TERMS } from '../infomax/objective.js';
+import { drawNegatives } from '../infomax/pairs.js';
+import { normalNoise, permutation } from '../infomax/random.js';
+import { augment } from './augmentation.js';
+import type { PackedDataset, PixelReader } from './packed-dataset.js';
+import { randomStream } from './random-streams.js';
+import { preprocessingOf, type Recipe } from './recipe.js';
+import { drawsNegatives, NEGATIVES_INPUT } from './training-program.js';
+
+/** Steps in an epoch: whole batches only; who is left out differs from epoch to epoch. */
+export function stepsPerEpoch(recipe: Recipe, count: number): number {
+  return Math.floor(count / recipe.optimiser.batchSize);
+}
+
+/** The order in which an epoch visits images 0..count-1. */
+export function epochOrder(seed: number, epoch: number, count: number): Int32Array {
+  return permutation(count, randomStream(seed, 'order', epoch));
+}
+
+/** Makes the feeds of any step; keeps the order of the epoch it was last asked for. */
+export class BatchMaker {
+  readonly #recipe: Recipe;
+  readonly #images: { readonly reader: PixelReader; readonly count: number };
+  #order: { readonly epoch: number; readonly indices: Int32Array } | undefined;
+
+  constructor(recipe: Recipe, images: { readonly reader: PixelReader; readonly count: number }) {
+    this.#recipe = recipe;
+    this.#images = images;
+  }
+
+  /** Feeds of step `step` (0 is the first of the run) but for the learning rate. The arrays are the caller's. */
+  make(step: number): Record<string, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> {
+    const { seed, views, network, optimiser } = this.#recipe;
+    const { batchSize } = optimiser;
+    const random = randomStream(seed, 'batch', step);
+    const feeds: Record<string, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> = {
+      images: this.#pixels(step),
+      noise: Float32Array.from(normalNoise(batchSize * views * network.codeSize, random)),
+    };
+    for (const term of PAIR_TERMS) {
+      if (drawsNegatives(this.#recipe, term)) {
+        feeds[NEGATIVES_INPUT[term]] = Int32Array.from(drawNegatives(this.#recipe[term].negatives, batchSize, random));
+      }
+    }
+    return feeds;
+  }
+
+  /** [V * B, side, side, 3]: all first views, then all second ones. */
+  #pixels(step: number): Float32Array<ArrayBuffer> {
+    const { seed, input, views, augmentation, optimiser } = this.#recipe;
+    const { side } = input;
+    const { batchSize } = optimiser;
+    const { reader, count } = this.#images;
+    const steps = stepsPerEpoch(this.#recipe, count);
+    const epoch = Math.floor(step / steps);
+    if (this.#order?.epoch !== epoch) this.#order = { epoch, indices: epochOrder(seed, epoch, count) };
+    const preprocessing = preprocessingOf(this.#recipe);
+    const target = new Float32Array(batchSize * views * side * side * 3);
+    const source = new Uint8Array(side * side * 3);
+    const view = new Uint8Array(side * side * 3);
+    for (let place = 0; place < batchSize; place++) {
+      const image = this.#order.indices[(step % steps) * batchSize + place]!;
+      reader.copyImage(image, source, 0);
+      for (let version = 0; version < views; version++) {
+        if (augmentation !== null) {
+          augment({ source, target: view, side, augmentation, random: randomStream(seed, 'view', epoch, image, version) });
+        }
+        const rgb = augmentation === null ? source : view;
+        writeInputTensor({ pixels: { width: side, height: side, rgb }, preprocessing, target, index: version * batchSize + place });
+      }
+    }
+    return target;
+  }
+}
+
+/** Feeds one after another, from the step that was named at opening. */
+export interface Batches {
+  next(): Promise<NamedValues>;
+  close(): Promise<void>;
+}
+
+/** What a worker is started with. */
+export type BatchWorkerData = {
+  readonly recipe: Recipe;
+  readonly file: string;
+  readonly count: number;
+  readonly firstStep: number;
+};
+
+/** Batches that a worker holds ready. */
+const AHEAD = 2;
+
+/**
+ * Batches from step `firstStep` on. With augmentation a worker thread makes them while the step before runs (ONNX Runtime blocks this
+ * thread meanwhile, so it could not); without, making one costs about a millisecond and is done here. The numbers are the same.
+ */
+export function openBatches(recipe: Recipe, dataset: PackedDataset, firstStep: number): Batches {
+  if (recipe.augmentation !== null) return new WorkerBatches({ recipe, file: dataset.file, count: dataset.count, firstStep });
+  const maker = new BatchMaker(recipe, { reader: dataset, count: dataset.count });
+  let step = firstStep;
+  return { next: async () => maker.make(step++), close: async () => {} };
+}
+
+class WorkerBatches implements Batches {
+  readonly #worker: Worker;
+  readonly #ready: NamedValues[] = [];
+  #waiting: { readonly resolve: (feeds: NamedValues) => void; readonly reject: (error: unknown) => void } | undefined;
+  #failure: unknown;
+
+  constructor(workerData: BatchWorkerData) {
+    this.#worker = new Worker(new URL('./batch-worker.js', import.meta.url), { workerData });
+    this.#worker.on('message', (feeds: NamedValues) => {
+      const waiting = this.#waiting;
+      this.#waiting = undefined;
+      if (waiting === undefined) this.#ready.push(feeds);
+      else waiting.resolve(feeds);
+    });
+    this.#worker.on('error', (error) => {
+      this.#failure = error;
+      this.#waiting?.reject(error);
+    });
+    for (let i = 0; i < AHEAD; i++) this.#worker.postMessage('next');
+  }
+
+  next(): Promise<NamedValues> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    this.#worker.postMessage('next');
+    const feeds = this.#ready.shift();
+    if (feeds !== undefined) return Promise.resolve(feeds);
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject };
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

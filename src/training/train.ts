@@ -1,0 +1,213 @@
+/** Training as a story: read once from top to bottom. What a step computes is in infomax/, what it is fed in batches.ts. */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StepProgram, TensorValues } from '../compile/program.js';
+import { openBatches, stepsPerEpoch } from './batches.js';
+import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { COLLAPSED, COLLAPSED_LOOKS, type CodeHealth, codeHealth } from './collapse-watch.js';
+import type { TrainedState } from './encoder-layers.js';
+import { appendMetrics, type MetricsLine, readMetrics, rewindMetrics } from './metrics-log.js';
+import type { PackedDataset } from './packed-dataset.js';
+import type { Recipe } from './recipe.js';
+import { requireSameRun } from './same-run.js';
+import { learningRateAt } from './schedule.js';
+import { type Engine, openStepProgram, trainingProgram } from './training-program.js';
+
+/** What to train on what, where, and who is told. */
+export type TrainOptions = {
+  readonly recipe: Recipe;
+  readonly dataset: PackedDataset;
+  /** Folder of checkpoints and metrics; everything in it is this run's. */
+  readonly folder: string;
+  readonly engine: Engine;
+  /** automatic: go on from the newest checkpoint that is whole, if there is one. never: remove what is there and start. */
+  readonly resume: 'automatic' | 'never';
+  /** A checkpoint after so many seconds or steps since the last, besides one at the end of every epoch. */
+  readonly checkpointEvery: { readonly seconds: number; readonly steps?: number };
+  /** When aborted, training ends after the step under way, with a checkpoint. */
+  readonly signal?: AbortSignal;
+  /** Figures to log at the end of an epoch, such as a kNN accuracy. */
+  readonly evaluateEpoch?: (trained: TrainedState, epoch: number) => Promise<Readonly<Record<string, number>>>;
+  readonly onProgress?: (progress: TrainProgress) => void;
+  /** Told in words of what the user should know: a checkpoint refused, a run resumed. */
+  readonly onNote?: (note: string) => void;
+};
+
+/** Where a run is. epoch: from 1. Losses are of the last step; imagesPerSecond and secondsLeft from the pace since the start or resumption. */
+export type TrainProgress = {
+  readonly step: number;
+  readonly steps: number;
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly losses: Losses;
+  readonly imagesPerSecond: number;
+  readonly secondsLeft: number;
+};
+
+export type Losses = { readonly loss: number; readonly global: number; readonly local: number; readonly prior: number };
+
+/** How a run ended. failed: a loss was no number or the codes collapsed; `reason` says which, and `trained` is of no use. */
+export type TrainOutcome = {
+  readonly ended: 'finished' | 'interrupted' | 'failed';
+  readonly reason: string;
+  readonly trained: TrainedState;
+  readonly metrics: readonly MetricsLine[];
+  readonly engineName: string;
+  /** Seconds of training over all sittings. */
+  readonly seconds: number;
+};
+
+/** Name of the metrics file within the folder: one JSON object a line. */
+export const METRICS_FILE = 'metrics.jsonl';
+const LOG_EVERY_STEPS = 50;
+const LOSS_NAMES = ['loss', 'global', 'local', 'prior'] as const;
+
+/**
+ * Trains until the recipe's epochs are done, the signal aborts or training fails. Ten epochs are five, a stop, and five: the same weights bit for bit
+ * on one machine. INVALID_SETTINGS where there are fewer images than a batch, or the folder holds another run.
+ */
+export async function train(options: TrainOptions): Promise<TrainOutcome> {
+  const { recipe, dataset, folder, engine, signal, onNote } = options;
+  const { batchSize, epochs, learningRate, schedule } = recipe.optimiser;
+  const metricsFile = join(folder, METRICS_FILE);
+  if (options.resume === 'never') await rm(folder, { recursive: true, force: true });
+  const former = await readLatestCheckpoint(folder, (name, reason) => onNote?.(`Checkpoint ${name} is refused: ${reason}.`));
+  requireSameRun({ recipe, dataset, former });
+
+  const perEpoch = stepsPerEpoch(recipe, dataset.count);
+  const steps = perEpoch * epochs;
+  const { definition, initialState } = trainingProgram(recipe);
+  const { program, engineName } = await openStepProgram(definition, engine);
+  program.writeState(former?.state ?? initialState);
+  let step = former?.step ?? 0;
+  if (step > 0) onNote?.(`Going on after step ${step} of ${steps}.`);
+  const earlier = await rewindMetrics(metricsFile, step);
+  const pace = new Pace({ firstStep: step, steps, batchSize, formerSeconds: former?.seconds ?? 0 });
+  const save = (): Promise<string> =>
+    writeCheckpoint(folder, { step, recipe, data: dataset.fingerprint, seconds: pace.seconds, state: program.readState() });
+  const finishEpoch = async (): Promise<void> => {
+    const figures = (await options.evaluateEpoch?.({ step, state: program.readState() }, step / perEpoch)) ?? {};
+    await appendMetrics(metricsFile, { kind: 'epoch', step, epoch: step / perEpoch, seconds: pace.seconds, ...figures });
+  };
+  const end = async (ended: TrainOutcome['ended'], reason: string): Promise<TrainOutcome> => {
+    const trained = { step, state: program.readState() };
+    return { ended, reason, trained, metrics: await readMetrics(metricsFile), engineName, seconds: pace.seconds };
+  };
+
+  const batches = openBatches(recipe, dataset, step);
+  const watch = new Watch(recipe.network.codeSize);
+  let lastSave = { step, seconds: pace.seconds };
+  try {
+    // A run that was killed between an epoch's checkpoint and its figures owes them.
+    const isOwed = step > 0 && step % perEpoch === 0 && !earlier.some((line) => line.kind === 'epoch' && line.step === step);
+    if (isOwed) await finishEpoch();
+
+    while (step < steps) {
+      const feeds = await batches.next();
+      const rate = learningRateAt({ schedule, learningRate, step, steps });
+      const outputs = await program.run({ ...feeds, learningRate: Float32Array.of(rate) });
+      step++;
+
+      const losses = lossesOf(outputs);
+      const fault = watch.look(losses, outputs.means as Float32Array); // A float output of the program.
+      if (fault !== undefined) return await end('failed', `Training stopped after step ${step}: ${fault}`);
+      const isEpochEnd = step % perEpoch === 0;
+      if (step === 1 || isEpochEnd || step % LOG_EVERY_STEPS === 0) {
+        const epoch = Math.ceil(step / perEpoch);
+        const { imagesPerSecond } = pace.at(step);
+        await appendMetrics(metricsFile, { kind: 'steps', step, epoch, learningRate: rate, imagesPerSecond, ...watch.means() });
+      }
+      options.onProgress?.({ step, steps, epoch: Math.ceil(step / perEpoch), epochs, losses, ...pace.at(step) });
+
+      const isDue =
+        pace.seconds - lastSave.seconds >= options.checkpointEvery.seconds ||
+        step - lastSave.step >= (options.checkpointEvery.steps ?? Number.POSITIVE_INFINITY);
+      if (isEpochEnd || isDue || signal?.aborted) {
+        await save();
+        lastSave = { step, seconds: pace.seconds };
+      }
+      if (isEpochEnd) await pace.pausedFor(finishEpoch);
+      // ONNX Runtime computes on this thread: without a turn of the event loop no signal would ever be heard.
+      await new Promise(setImmediate);
+      if (signal?.aborted && step < steps)
+        return await end('interrupted', `Stopped after step ${step} of ${steps}; run it again to go on.`);
+    }
+    return await end('finished', `${steps} steps, ${epochs} epochs.`);
+  } finally {
+    await batches.close();
+    await program.close();
+  }
+}
+
+function lossesOf(outputs: Awaited<ReturnType<StepProgram['run']>>): Losses {
+  const scalar = (values: TensorValues | undefined): number => values?.[0] ?? Number.NaN;
+  return { loss: scalar(outputs.loss), global: scalar(outputs.global), local: scalar(outputs.local), prior: scalar(outputs.prior) };
+}
+
+/** Looks at every step's losses, and now and then at its codes; sums up what the metrics say since the last line. */
+class Watch {
+  readonly #dimensions: number;
+  #sums: Record<keyof Losses, number> = { loss: 0, global: 0, local: 0, prior: 0 };
+  #count = 0;
+  #looks = 0;
+  #unhealthyLooks = 0;
+  #health: CodeHealth | undefined;
+
+  constructor(dimensions: number) {
+    this.#dimensions = dimensions;
+  }
+
+  /** Why training must stop, if it must. means: the codes of the batch. */
+  look(losses: Losses, means: Float32Array): string | undefined {
+    const bad = LOSS_NAMES.find((name) => !Number.isFinite(losses[name]));
+    if (bad !== undefined)
+      return `the ${bad} is ${losses[bad]}, no finite number. Lower optimiser.learningRate, or go on from an earlier state.`;
+    for (const name of LOSS_NAMES) this.#sums[name] += losses[name];
+    this.#count++;
+    if (this.#looks++ % LOG_EVERY_STEPS !== LOG_EVERY_STEPS - 1) return undefined;
+    this.#health = codeHealth(means, this.#dimensions);
+    const { spread, effectiveRank } = this.#health;
+    const isUnhealthy = spread < COLLAPSED.spread || effectiveRank < COLLAPSED.effectiveRank;
+    this.#unhealthyLooks = isUnhealthy ? this.#unhealthyLooks + 1 : 0;
+    if (this.#unhealthyLooks < COLLAPSED_LOOKS) return undefined;
+    return `the codes have collapsed (spread ${spread.toPrecision(2)}, effective rank ${effectiveRank.toPrecision(3)}): images can no longer be told apart. Lower optimiser.learningRate or priorWeight.`;
+  }
+
+  /** Means of the losses since the last call, and the latest health of the codes. */
+  means(): Record<string, number> {
+    const means = Object.fromEntries(LOSS_NAMES.map((name) => [name, this.#sums[name] / this.#count]));
+    this.#sums = { loss: 0, global: 0, local: 0, prior: 0 };
+    this.#count = 0;
+    return { ...means, ...this.#health };
+  }
+}
+
+/** Time of training: pauses for measuring count neither for the pace nor for the seconds. */
+class Pace {
+  readonly #run: { readonly firstStep: number; readonly steps: number; readonly batchSize: number; readonly formerSeconds: number };
+  readonly #startedAt = performance.now();
+  #pausedMs = 0;
+
+  constructor(run: { readonly firstStep: number; readonly steps: number; readonly batchSize: number; readonly formerSeconds: number }) {
+    this.#run = run;
+  }
+
+  get seconds(): number {
+    return this.#run.formerSeconds + this.#ownSeconds;
+  }
+
+  get #ownSeconds(): number {
+    return (performance.now() - this.#startedAt - this.#pausedMs) / 1000;
+  }
+
+  at(step: number): { readonly imagesPerSecond: number; readonly secondsLeft: number } {
+    const secondsPerStep = this.#ownSeconds / (step - this.#run.firstStep);
+    return { imagesPerSecond: this.#run.batchSize / secondsPerStep, secondsLeft: secondsPerStep * (this.#run.steps - step) };
+  }
+
+  async pausedFor(work: () => Promise<void>): Promise<void> {
+    const before = performance.now();
+    await work();
+    this.#pausedMs += performance.now() - before;
+  }
+}

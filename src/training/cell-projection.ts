@@ -24,7 +24,7 @@ export class ViewMoments {
     return new ViewMoments(await SecondMoments.open(length), await SecondMoments.open(length));
   }
 
-  /** Adds pairs: row i of `first` and row i of `second` are the cells of two views of one picture. */
+  /** Adds pairs: row i of `first` are the cells of a picture as it is, row i of `second` those of a view of it. */
   async add(first: Float32Array, second: Float32Array): Promise<void> {
     await this.sums.add(first.map((value, at) => (value + second[at]!) / 2));
     await this.differences.add(first.map((value, at) => (value - second[at]!) / 2));
@@ -64,10 +64,11 @@ export async function solveCellProjection(options: {
   // A direction without agreement says nothing; among few images there may be some.
   const gains = eigenvalues.map((rho) => Math.max(rho, 0) ** emphasis);
   const weights = Float32Array.from(vectors, (value, at) => value * gains[at % dimensions]!);
+  // Centred on pictures as they are, a = s + d: what the encoder will see. Views are darker and greyer on average.
   const offsets = new Float32Array(dimensions);
   for (let column = 0; column < dimensions; column++) {
     let sum = 0;
-    for (let row = 0; row < size; row++) sum += weights[row * dimensions + column]! * sums.mean[row]!;
+    for (let row = 0; row < size; row++) sum += weights[row * dimensions + column]! * (sums.mean[row]! + differences.mean[row]!);
     offsets[column] = -sum;
   }
   return { weights, offsets, correlations: eigenvalues };

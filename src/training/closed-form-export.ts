@@ -8,8 +8,8 @@ import { type ClosedFormOptions, closedFormGeometry, closedFormPreprocessing } f
 export type ClosedFormDataFacts = { readonly data: string; readonly licence: string; readonly command: string; readonly notes?: string };
 
 /**
- * Fits as {@link fitClosedForm} does and saves the encoder in the folder `out` with its manifest and model card: what `serve` takes. An existing folder is INVALID_SETTINGS
- * unless `replace`.
+ * Fits as {@link fitClosedForm} does and saves the encoder in the folder `out` with its manifest and model card. An existing folder is
+ * INVALID_SETTINGS unless `replace`.
  */
 export async function fitClosedFormEncoder(options: {
   readonly images: RepeatableImages;
@@ -20,33 +20,33 @@ export async function fitClosedFormEncoder(options: {
   readonly replace?: boolean;
   readonly onProgress?: (progress: ClosedFormProgress) => void;
 }): Promise<SavedEncoder> {
-  const { out, name, dataFacts, replace = false } = options;
-  const started = performance.now();
-  const fit = await fitClosedForm(options);
+  return saveClosedForm({ ...options, fit: await fitClosedForm(options) });
+}
+
+/** Saves a fit as {@link fitClosedFormEncoder} does. */
+export async function saveClosedForm(options: {
+  readonly fit: ClosedFormFit;
+  readonly out: string;
+  readonly name: string;
+  readonly dataFacts: ClosedFormDataFacts;
+  readonly replace?: boolean;
+}): Promise<SavedEncoder> {
+  const { fit, out, name, dataFacts, replace = false } = options;
   const { settings } = fit;
   const { mapSide } = closedFormGeometry(settings);
-  const { dimensions, eigenvectors } = settings;
-  const training = {
-    method: 'closed-form InfoMax',
-    data: dataFacts.data,
-    images: fit.images,
-    ...settings,
-    fitSeconds: Math.round((performance.now() - started) / 1000),
-    command: dataFacts.command,
-  };
   return writeSavedEncoder({
     folder: out,
     onnx: closedFormProgram({ ...fit, options: settings }),
     card: closedFormCard({ name, fit, dataFacts }),
     manifest: {
       name,
-      dimensions,
+      dimensions: settings.dimensions,
       preprocessing: closedFormPreprocessing(settings),
       outputs: {
         embedding: EMBEDDING_OUTPUT,
-        features: { name: FEATURES_OUTPUT, channels: eigenvectors, grid: { width: mapSide, height: mapSide } },
+        features: { name: FEATURES_OUTPUT, channels: settings.eigenvectors, grid: { width: mapSide, height: mapSide } },
       },
-      training,
+      training: { method: 'closed-form InfoMax', data: dataFacts.data, images: fit.images, ...settings, command: dataFacts.command },
       dataLicence: dataFacts.licence,
       created: new Date().toISOString(),
     },

@@ -1,15 +1,21 @@
 #!/usr/bin/env node
 /** The command line: parse flags, call one function, set the exit code. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { AblateFlags } from './commands/ablate.js';
+import { DEFAULT_CACHE } from './commands/cache-folder.js';
 import type { CheckFlags } from './commands/check.js';
+import type { CompareFlags } from './commands/compare.js';
+import type { EvaluateFlags } from './commands/evaluate.js';
 import type { ExportFlags } from './commands/export.js';
 import type { WhiteningFlags } from './commands/fit-whitening.js';
 import type { ImportFlags } from './commands/import.js';
 import type { SearchFlags } from './commands/search.js';
+import type { TrainFlags } from './commands/train.js';
 import { flagOf, SETTINGS, type Setting, type SettingName, variableOf } from './config.js';
 import { requireNativeModules } from './native-modules.js';
 
 const MEBIBYTE = 1024 * 1024;
+const PICTURES = 'folder of pictures, folder of CIFAR-10 binary batches, or cifar10 (downloaded once)';
 
 const program = new Command('likeness')
   .description('Reverse image search that learns from your own pictures.')
@@ -81,6 +87,39 @@ program
   .option('--licence <text>', 'licence of the pictures, for the model card', 'not stated')
   .action(run(async (flags: WhiteningFlags) => (await import('./commands/fit-whitening.js')).runFitWhitening(flags)));
 
+withTraining(program.command('train'))
+  .description('Learn an encoder from unlabelled pictures, save it and report on it. Run it again to go on after a stop.')
+  .addOption(
+    new Option('--resume <how>', 'automatic: go on from the newest checkpoint; never: start afresh')
+      .choices(['automatic', 'never'])
+      .default('automatic'),
+  )
+  .option('--no-evaluation', 'save the encoder without measuring it')
+  .action(run(async (flags: TrainFlags) => (await import('./commands/train.js')).runTrain(flags)));
+
+withMeasures(program.command('evaluate'))
+  .description('Measure a saved encoder; write report.html and report.json.')
+  .requiredOption('--model <folder>', 'saved encoder')
+  .option('--data <folder>', PICTURES, 'cifar10')
+  .option('--out <folder>', 'where the reports go; beside the encoder if not given')
+  .option('--device <device>', 'where the encoder runs', 'auto')
+  .option('--threads <n>', 'threads on a CPU', wholeNumber(1, 256))
+  .option('--seed <n>', 'of samples, sheets and attacks', wholeNumber(0, 2 ** 32 - 1), 2018)
+  .action(run(async (flags: EvaluateFlags) => (await import('./commands/evaluate.js')).runEvaluate(flags)));
+
+program
+  .command('compare')
+  .argument('<reports...>', 'report.json files, or folders that hold one')
+  .description('Print encoders side by side, from their reports.')
+  .option('--out <file>', 'also write a page with their sheets')
+  .action(run(async (reports: string[], flags: CompareFlags) => (await import('./commands/compare.js')).runCompare(reports, flags)));
+
+withTraining(program.command('ablate'))
+  .description('Take a recipe apart: every switch of the method trained and measured with one budget. Run it again to go on.')
+  .option('--rows <names>', 'only these rows, separated by commas')
+  .option('--beside <reports...>', 'reports of other encoders to stand in the table')
+  .action(run(async (flags: AblateFlags) => (await import('./commands/ablate.js')).runAblate(flags)));
+
 program
   .command('key')
   .description('Make an API key and the line for --api-keys-file.')
@@ -120,12 +159,42 @@ function withService(command: Command): Command {
     .option('--device <device>', 'with --data: where the encoder runs');
 }
 
+function withTraining(command: Command): Command {
+  return withMeasures(command)
+    .requiredOption('--data <folder>', PICTURES)
+    .requiredOption('--out <folder>', 'folder to write; checkpoints go beside it')
+    .option('--recipe <name>', 'seed, seed-tiny-imagenet, views, or a JSON file ({"base": "seed", ...changes})', 'seed')
+    .option('--epochs <n>', "passes over the pictures, instead of the recipe's", wholeNumber(0, 100_000))
+    .option('--seed <n>', "of everything random, instead of the recipe's", wholeNumber(0, 2 ** 32 - 1))
+    .addOption(new Option('--engine <engine>', 'what executes a step').choices(['onnx', 'tensorflow']).default('onnx'))
+    .addOption(new Option('--device <device>', 'with --engine onnx: where it runs').choices(['cpu', 'cuda', 'webgpu']).default('cpu'))
+    .option('--threads <n>', 'threads on a CPU; all cores if not given', wholeNumber(1, 256))
+    .option('--checkpoint-minutes <n>', 'a checkpoint so often, besides after every epoch', Number, 5)
+    .option('--checkpoint-steps <n>', 'and after so many steps', wholeNumber(1, 2 ** 31))
+    .option('--epoch-sample <n>', 'pictures measured after every epoch; 0 for none', wholeNumber(0, 2 ** 31), 6000)
+    .option('--licence <text>', 'licence of the pictures, for the model card', 'not stated');
+}
+
+function withMeasures(command: Command): Command {
+  return command
+    .option('--held-out <share>', "share of a folder's pictures kept from training, to be searched with", share, 0)
+    .option('--cache <folder>', 'where decoded pictures and downloads are kept', DEFAULT_CACHE)
+    .option('--limit <n>', 'most pictures of each part that the report is measured on', wholeNumber(2, 2 ** 31), 2 ** 31)
+    .option('--no-probes', 'leave out the probes, which take longest');
+}
+
 function settingOption(name: SettingName, setting: Setting): Option {
   const unit = setting.unit === undefined ? '' : ` [${setting.unit}]`;
   const standard = setting.kind === 'switch' || setting.default === '' ? '' : ` (default: ${setting.default})`;
   const flag = setting.kind === 'switch' ? flagOf(name) : `${flagOf(name)} <${setting.kind === 'integer' ? 'n' : 'value'}>`;
   // No default is handed to commander: an absent flag must leave the variable its say.
   return new Option(flag, `${setting.description}${unit}${standard} ${variableOf(name)}`);
+}
+
+function share(given: string): number {
+  const value = Number(given);
+  if (!(value >= 0 && value < 1)) throw new InvalidArgumentError('takes a share from 0 to below 1');
+  return value;
 }
 
 function wholeNumber(min: number, max: number): (given: string) => number {

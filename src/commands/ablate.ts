@@ -1,0 +1,173 @@
+/** `likeness ablate`: the same budget for every switch of the method, one table at the end; it goes on after a stop, row by row. */
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SearchError } from '../errors.js';
+import { compareReports, comparisonMarkdown, renderComparison } from '../evaluation/compare.js';
+import type { EvaluationReport } from '../evaluation/evaluation-report.js';
+import { rawPixelEncoder } from '../evaluation/raw-pixels.js';
+import { ABLATION_ROWS, type AblationRow } from '../training/ablation.js';
+import { type PackedDataset, packDataset } from '../training/packed-dataset.js';
+import { changed } from '../training/read-recipe.js';
+import { checkedRecipe, preprocessingOf, type Recipe } from '../training/recipe.js';
+import { readReport } from './compare.js';
+import { type DataSource, openDataSource } from './data-sources.js';
+import { type Decoding, measureEncoder, openDecoding, REPORT_DATA, writeReports } from './measured-encoder.js';
+import { checkpointsOf, engineOf, interruptible, recipeOf, type TrainFlags } from './train.js';
+import { openTrainingDisplay, type TrainingDisplay } from './training-display.js';
+import { runTraining } from './training-run.js';
+
+/** Flags of `likeness ablate`: those of `train`, and which rows. beside: reports of other encoders to stand in the table. */
+export type AblateFlags = Omit<TrainFlags, 'resume' | 'evaluation'> & { readonly rows?: string; readonly beside?: readonly string[] };
+
+const RAW_PIXELS = 'raw-pixels';
+const ROW_FILE = 'row.json';
+const INTERRUPTED = 130;
+
+/**
+ * Trains and evaluates every row in its folder under --out and writes ablation.md, .json and .html after each. Rows that are done are
+ * passed over, one under way goes on. Returns the exit code: 0 done, 2 some rows failed to train (the table says which), 130 interrupted.
+ */
+export async function runAblate(flags: AblateFlags): Promise<number> {
+  const base = await recipeOf(flags);
+  const rows = rowsOf(flags.rows);
+  const recipes = new Map(rows.map((row) => [row.name, row.name === RAW_PIXELS ? base : rowRecipe(base, row)]));
+  const display = openTrainingDisplay();
+  const decoding = openDecoding(preprocessingOf(base));
+  const interruption = interruptible(display);
+  try {
+    const { data, cache, heldOut, out } = flags;
+    const source = await openDataSource({ data, cache, heldOut, decode: decoding.decode, onNote: display.note });
+    const dataset = await packDataset({
+      dataset: source.database,
+      source: source.source,
+      preprocessing: preprocessingOf(base),
+      decode: decoding.decode,
+      folder: `${cache}/packed`,
+      onProgress: (done, total) => display.stage('decode', done, total),
+    });
+    const beside = await Promise.all((flags.beside ?? []).map(readReport));
+    const done: DoneRow[] = [];
+    for (const [at, row] of rows.entries()) {
+      const recipe = recipes.get(row.name)!; // one for each row, above
+      display.note(`row ${at + 1} of ${rows.length}: ${row.name} (${row.question})`);
+      const request = { flags, row, recipe, source, dataset, decode: decoding.decode, display, signal: interruption.signal };
+      const result = (await doneRow(out, row, recipe)) ?? (await workRow(request));
+      if (result === undefined) return INTERRUPTED;
+      done.push(result);
+      await writeTable(out, done, beside);
+      if (interruption.signal.aborted && at + 1 < rows.length) return INTERRUPTED;
+    }
+    console.log(await readFile(join(out, 'ablation.md'), 'utf8'));
+    return done.some((row) => row.report === undefined) ? 2 : 0;
+  } finally {
+    interruption.close();
+    display.close();
+    await decoding.close();
+  }
+}
+
+/** A row that has been worked: its report, or why there is none. */
+type DoneRow = {
+  readonly row: AblationRow;
+  readonly recipe: Recipe;
+  readonly report: EvaluationReport | undefined;
+  readonly failure?: string;
+};
+
+function rowsOf(names: string | undefined): readonly AblationRow[] {
+  const all = [{ name: RAW_PIXELS, question: 'The pixels themselves', changes: {} }, ...ABLATION_ROWS];
+  if (names === undefined) return all;
+  return names.split(',').map((name) => {
+    const row = all.find((each) => each.name === name.trim());
+    if (row !== undefined) return row;
+    throw new SearchError('INVALID_SETTINGS', `There is no row ${name}; give some of ${all.map((each) => each.name).join(', ')}.`);
+  });
+}
+
+function rowRecipe(base: Recipe, row: AblationRow): Recipe {
+  const recipe = changed(base, { ...row.changes, name: row.name });
+  return checkedRecipe(recipe, `${base.name}, row ${row.name}`);
+}
+
+async function workRow(request: {
+  readonly flags: AblateFlags;
+  readonly row: AblationRow;
+  readonly recipe: Recipe;
+  readonly source: DataSource;
+  readonly dataset: PackedDataset;
+  readonly decode: Decoding['decode'];
+  readonly display: TrainingDisplay;
+  readonly signal: AbortSignal;
+}): Promise<DoneRow | undefined> {
+  const { flags, row, recipe, source, dataset, decode, display, signal } = request;
+  const { limit, probes, threads } = flags;
+  const folder = join(flags.out, row.name);
+  if (row.name === RAW_PIXELS) {
+    const encoder = { ...rawPixelEncoder({ side: recipe.input.side, fit: recipe.input.fit }), name: RAW_PIXELS };
+    const options = { source, decode, device: 'cpu', threads, seed: recipe.seed, limit, probes: false, onProgress: display.stage } as const;
+    const report = await measureEncoder(encoder, options);
+    await writeReports(folder, report);
+    return finished(folder, { row, recipe, report });
+  }
+  const { outcome, report } = await runTraining({
+    recipe,
+    source,
+    dataset,
+    decode,
+    out: folder,
+    workFolder: `${folder}.training`,
+    name: row.name,
+    engine: engineOf(flags),
+    threads,
+    resume: 'automatic',
+    checkpointEvery: checkpointsOf(flags),
+    licence: flags.licence,
+    command: `likeness ablate --rows ${row.name} --epochs ${recipe.optimiser.epochs} --seed ${recipe.seed}`,
+    epochSample: flags.epochSample,
+    evaluation: { limit, probes },
+    signal,
+    display,
+  });
+  if (outcome.ended === 'interrupted') return undefined;
+  return finished(folder, { row, recipe, report, ...(outcome.ended === 'failed' && { failure: outcome.reason }) });
+}
+
+/** Marks a row as done, last of all. */
+async function finished(folder: string, done: DoneRow): Promise<DoneRow> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, ROW_FILE), JSON.stringify({ recipe: hashOf(done.recipe), failure: done.failure ?? null }));
+  return done;
+}
+
+/** The row as it was finished before, by this recipe. */
+async function doneRow(out: string, row: AblationRow, recipe: Recipe): Promise<DoneRow | undefined> {
+  const text = await readFile(join(out, row.name, ROW_FILE), 'utf8').catch(() => undefined); // not done yet
+  if (text === undefined) return undefined;
+  const mark = JSON.parse(text) as { readonly recipe: string; readonly failure: string | null }; // written above
+  if (mark.recipe !== hashOf(recipe)) {
+    throw new SearchError('INVALID_SETTINGS', `${join(out, row.name)} was made by another recipe. Give the same flags, or another --out.`);
+  }
+  if (mark.failure !== null) return { row, recipe, report: undefined, failure: mark.failure };
+  return { row, recipe, report: await readReport(join(out, row.name, REPORT_DATA)) };
+}
+
+function hashOf(recipe: Recipe): string {
+  return createHash('sha256').update(JSON.stringify(recipe)).digest('hex');
+}
+
+async function writeTable(out: string, done: readonly DoneRow[], beside: readonly EvaluationReport[]): Promise<void> {
+  const reports = [...done.flatMap(({ report }) => report ?? []), ...beside];
+  const failures = done.flatMap(({ row, failure }) => (failure === undefined ? [] : [`- ${row.name}: ${failure}`]));
+  const questions = done.map(({ row }) => `- **${row.name}**: ${row.question}`);
+  const comparison = compareReports(reports);
+  const parts = [comparisonMarkdown(comparison), questions.join('\n'), ...(failures.length > 0 ? [`Failed:\n${failures.join('\n')}`] : [])];
+  await mkdir(out, { recursive: true });
+  await writeFile(join(out, 'ablation.md'), `${parts.join('\n\n')}\n`);
+  const rows = done.map(({ row, recipe, report, failure }) => {
+    const { sheets: _pictures, ...figures } = report ?? { sheets: [] };
+    return { name: row.name, question: row.question, recipe, failure: failure ?? null, figures };
+  });
+  await writeFile(join(out, 'ablation.json'), `${JSON.stringify({ comparison, rows }, null, 1)}\n`);
+  await writeFile(join(out, 'ablation.html'), renderComparison(reports));
+}

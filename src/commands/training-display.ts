@@ -1,0 +1,66 @@
+import { SingleBar } from 'cli-progress';
+import type { TrainProgress } from '../training/train.js';
+
+/** What a training says on the terminal, on standard error: a bar that is redrawn, or a line now and then where there is no terminal. */
+export type TrainingDisplay = {
+  readonly progress: (progress: TrainProgress) => void;
+  /** A stage of measuring or packing. */
+  readonly stage: (name: string, done: number, total: number) => void;
+  readonly note: (text: string) => void;
+  readonly close: () => void;
+};
+
+const LINE_EVERY_MS = 10_000;
+
+/** Opens the display; isTerminal decides its kind. */
+export function openTrainingDisplay(isTerminal = process.stderr.isTTY === true): TrainingDisplay {
+  const bar = isTerminal
+    ? new SingleBar({ format: '{bar} {text}', hideCursor: true, stream: process.stderr, noTTYOutput: false })
+    : undefined;
+  let isBarShown = false;
+  let lastLineAt = Number.NEGATIVE_INFINITY;
+  let lastStage = '';
+  const hide = (): void => {
+    if (isBarShown) bar?.stop();
+    isBarShown = false;
+  };
+  const show = (done: number, total: number, text: string): void => {
+    if (bar !== undefined) {
+      if (isBarShown) bar.update(done, { text });
+      else bar.start(total, done, { text });
+      bar.setTotal(total);
+      isBarShown = true;
+      return;
+    }
+    const now = performance.now();
+    if (now - lastLineAt < LINE_EVERY_MS && done < total) return;
+    lastLineAt = now;
+    console.error(text);
+  };
+  return {
+    progress: (progress) => show(progress.step, progress.steps, progressText(progress)),
+    stage: (name, done, total) => {
+      if (name !== lastStage) hide();
+      lastStage = name;
+      show(done, total, `${name} ${done}/${total}`);
+    },
+    note: (text) => {
+      hide();
+      console.error(text);
+    },
+    close: hide,
+  };
+}
+
+/** "epoch 3/50 step 1880/39050 loss 2.1043 (global 0.4120, local 1.2631, prior 0.2140) 301 images/s 2 h 14 min left" */
+export function progressText({ step, steps, epoch, epochs, losses, imagesPerSecond, secondsLeft }: TrainProgress): string {
+  const terms = `global ${losses.global.toFixed(4)}, local ${losses.local.toFixed(4)}, prior ${losses.prior.toFixed(4)}`;
+  const pace = `${imagesPerSecond.toFixed(0)} images/s ${duration(secondsLeft)} left`;
+  return `epoch ${epoch}/${epochs} step ${step}/${steps} loss ${losses.loss.toFixed(4)} (${terms}) ${pace}`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -1,0 +1,64 @@
+/** The table of the ablation: one switch of the method a row, all else as in the recipe that is taken apart. Values only. */
+
+/** One row: its name, what it asks, and what it changes in the recipe (objects are merged key by key, all else replaces). */
+export type AblationRow = { readonly name: string; readonly question: string; readonly changes: Readonly<Record<string, unknown>> };
+
+const DOT = { kind: 'dot', hidden: 256, size: 256 } as const;
+const COSINE = { ...DOT, temperature: 0.2 } as const;
+const ALL = { draw: 'all' } as const;
+const AUGMENTATION = {
+  crop: { areaMin: 0.3, areaMax: 1, aspectMax: 4 / 3 },
+  flip: 0.5,
+  jitter: { probability: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 },
+  grey: 0.2,
+} as const;
+
+/** Rows in the order in which the argument goes: which term, which pairs, which critic, which estimator, which views. */
+export const ABLATION_ROWS: readonly AblationRow[] = [
+  { name: 'random-weights', question: 'What the network knows before it learns', changes: { optimiser: { learningRate: 0, epochs: 1 } } },
+  { name: 'both', question: 'The recipe as it is', changes: {} },
+  { name: 'global-only', question: 'Without the local term', changes: { local: { weight: 0 } } },
+  { name: 'local-only', question: 'Without the global term', changes: { global: { weight: 0 } } },
+  { name: 'no-prior', question: 'Without the prior', changes: { priorWeight: 0 } },
+  {
+    name: 'derangement',
+    question: 'No image is its own false pair',
+    changes: { global: { negatives: { draw: 'derangement', count: 1 } }, local: { negatives: { draw: 'derangement', count: 1 } } },
+  },
+  { name: 'global-pooled', question: 'The image, not the code itself, meets the code', changes: { global: { image: 'pooled' } } },
+  { name: 'dot', question: 'Encode and dot product instead of concatenation', changes: both({ discriminator: DOT }) },
+  { name: 'dot-all', question: 'Every other image of the batch is a false pair', changes: both({ discriminator: DOT, negatives: ALL }) },
+  {
+    name: 'dot-all-info-nce',
+    question: 'InfoNCE instead of Jensen-Shannon',
+    changes: both({ discriminator: DOT, negatives: ALL, estimator: 'info-nce' }),
+  },
+  {
+    name: 'dot-all-decoupled',
+    question: 'Decoupled InfoNCE of cosines',
+    changes: both({ discriminator: COSINE, negatives: ALL, estimator: 'decoupled-info-nce' }),
+  },
+  { name: 'donsker-varadhan', question: 'The KL divergence by Donsker and Varadhan', changes: both({ estimator: 'donsker-varadhan' }) },
+  { name: 'kullback-leibler', question: 'The KL divergence by f-GAN', changes: both({ estimator: 'kullback-leibler' }) },
+  { name: 'squared-hellinger', question: 'The squared Hellinger distance', changes: both({ estimator: 'squared-hellinger' }) },
+  { name: 'augmented', question: 'One augmented view of each image', changes: { augmentation: AUGMENTATION } },
+  {
+    name: 'two-views',
+    question: 'The code of one view meets the map of another',
+    changes: { augmentation: AUGMENTATION, views: 2, global: { image: 'pooled' } },
+  },
+  {
+    name: 'two-views-decoupled',
+    question: 'Two views, every negative, decoupled InfoNCE of cosines',
+    changes: {
+      augmentation: AUGMENTATION,
+      views: 2,
+      global: { image: 'pooled', discriminator: COSINE, negatives: ALL, estimator: 'decoupled-info-nce' },
+      local: { discriminator: COSINE, negatives: ALL, estimator: 'decoupled-info-nce' },
+    },
+  },
+];
+
+function both(pair: Readonly<Record<string, unknown>>): AblationRow['changes'] {
+  return { global: pair, local: pair };
+}

@@ -43,7 +43,14 @@ export async function fitClosedForm(options: {
 
   const sample = await samplePatches({ images, preprocessing: closedFormPreprocessing(settings), patch, seed });
   const count = sample.images;
-  if (count < 2) throw new SearchError('INVALID_SETTINGS', `A closed-form encoder needs at least 2 images; there are ${count}.`);
+  const needed = Math.max(dimensions, eigenvectors);
+  if (count <= needed) {
+    const remedy = 'Give more images, or fewer dimensions and eigenvectors';
+    throw new SearchError(
+      'INVALID_SETTINGS',
+      `Recipe closed-form: ${needed} directions need more images than that; there are ${count}. ${remedy}.`,
+    );
+  }
   onProgress?.({ step: 'patches', images: count, of: count });
   const dictionary = await buildPatchDictionary({ sample, patch, atoms, regularisation: patchRegularisation, seed: seed + 1 });
 

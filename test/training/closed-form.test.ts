@@ -187,6 +187,11 @@ test('a saved encoder runs the same in both runtimes, is blind to mirroring, and
   }
 });
 
+test('more directions than images can tell apart are refused', async () => {
+  const fit = fitClosedForm({ images: wavyPictures(6, 8, 2), settings: SMALL });
+  await assert.rejects(fit, withCode('INVALID_SETTINGS', /6 directions need more images than that; there are 6/));
+});
+
 test('progress names the step and counts its images', async () => {
   const seen: string[] = [];
   const settings = { ...SMALL, momentImages: 70 };

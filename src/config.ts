@@ -128,13 +128,21 @@ export const SETTINGS = {
     max: 100_000,
     description: 'Requests that may wait for the catalogue; more are refused.',
   }),
-  hnswM: integer({ default: 16, min: 4, max: 64, description: 'Edges a node of a new HNSW index; a rebuild is needed to change it.' }),
+  hnswM: integer({ default: 32, min: 4, max: 64, description: 'Edges a node of a new HNSW index; a rebuild is needed to change it.' }),
   hnswEfConstruction: integer({ default: 200, min: 16, max: 2000, description: 'Breadth of the search when a vector is inserted.' }),
   hnswEf: integer({
     default: 64,
     min: 8,
     max: 4000,
-    description: 'Breadth of a search: larger finds more of the true neighbours, slower.',
+    description: 'Least breadth of a search: larger finds more of the true neighbours, slower.',
+  }),
+  hnswRecall: integer({
+    default: 98,
+    min: 0,
+    max: 100,
+    unit: 'percent',
+    description:
+      'Share of the ten true neighbours that searches shall find; the breadth it takes is measured on the collection. 0 keeps the least.',
   }),
   requestTimeoutMs: integer({
     default: 30_000,

@@ -167,7 +167,7 @@ export class CatalogueEngine {
     if (key === undefined) return [];
     const { index } = this.#indexed(key);
     const { embedding, k, filter } = query;
-    const options = { ef: query.ef ?? this.#options.settings.ef, exact: query.exact ?? false };
+    const options = { ef: query.ef, exact: query.exact ?? false };
     const matches =
       filter === undefined
         ? index.search(embedding, k, options)
@@ -188,7 +188,9 @@ export class CatalogueEngine {
   #statistics(): CatalogueStatistics {
     const { database, wal } = this.#database.fileBytes;
     const collections = [...this.#collections.values()].map(({ name, index }) => {
-      return { name, images: index.size, indexed: index.indexed, deleted: index.removed, rebuilding: index.isRebuilding };
+      const { ef, recall } = index.breadth;
+      const counts = { images: index.size, indexed: index.indexed, deleted: index.removed, rebuilding: index.isRebuilding };
+      return { name, ...counts, searchBreadth: ef, ...(recall !== undefined && { recall }) };
     });
     collections.sort((a, b) => (a.name < b.name ? -1 : 1));
     return { collections, lastSequence: this.#store.lastSequence, databaseBytes: database, walBytes: wal, queued: 0 };

@@ -54,7 +54,7 @@ export type NeighbourQuery = {
   readonly k: number;
   readonly minSimilarity?: number;
   readonly filter?: Filter;
-  /** Breadth of the HNSW search; at least k. Undefined: the setting. */
+  /** Breadth of the HNSW search; at least k. Undefined: what the wanted recall needs, as measured on the collection. */
   readonly ef?: number;
   /** Scan every vector instead of the graph. */
   readonly exact?: boolean;
@@ -67,6 +67,10 @@ export type CollectionStatistics = {
   readonly indexed: number;
   readonly deleted: number;
   readonly rebuilding: boolean;
+  /** Breadth of a search that names none; Infinity where every vector is scanned. */
+  readonly searchBreadth?: number;
+  /** Share of the ten true neighbours that searches find, 0..1, by the latest measurements; absent before there are some. */
+  readonly recall?: number;
 };
 
 export type CatalogueStatistics = {

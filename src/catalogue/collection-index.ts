@@ -2,6 +2,7 @@ import type { ExactIndex } from './exact-index.js';
 import { HnswIndex, type HnswSettings } from './hnsw-index.js';
 import { placeIn } from './pass-sets.js';
 import { Queue } from './queue.js';
+import { SearchBreadth } from './search-breadth.js';
 import type { VectorMatch } from './vector-index.js';
 
 /** Below this many vectors an exact scan costs no more than a walk through the graph, and misses nothing. */
@@ -30,6 +31,7 @@ export class CollectionIndex {
   /** Removed while the graph was being written, when it must not change. */
   #unmarked: number[] = [];
   #isCatchingUp: boolean;
+  readonly #breadth: SearchBreadth;
 
   /** `flat` holds every vector of the collection; `graph` is one read from a file, already found in step with it, or undefined to build one. */
   constructor(settings: HnswSettings, flat: ExactIndex, graph?: HnswIndex) {
@@ -39,6 +41,7 @@ export class CollectionIndex {
     const highest = this.#graph.highest;
     this.#tail = new Queue<number>(flat.labels().filter((label) => label > highest));
     this.#isCatchingUp = this.#tail.size > 0;
+    this.#breadth = new SearchBreadth({ least: settings.ef, target: settings.recall ?? 0 });
   }
 
   get size(): number {
@@ -58,9 +61,16 @@ export class CollectionIndex {
     return this.#successor !== undefined || this.#isCatchingUp;
   }
 
+  /** Breadth of a search that names none, and the share of true neighbours it finds by the last measurements; Infinity: an exact scan. */
+  get breadth(): { readonly ef: number; readonly recall: number | undefined } {
+    return { ef: this.#breadth.for(this.size), recall: this.#breadth.recall };
+  }
+
   /** Whether `work` has something to do now. */
   get hasWork(): boolean {
-    return (!this.#graph.isWriting && this.#tail.size > 0) || this.#successor !== undefined || this.#wantsRebuild;
+    return (
+      (!this.#graph.isWriting && (this.#tail.size > 0 || this.#breadth.hasWork)) || this.#successor !== undefined || this.#wantsRebuild
+    );
   }
 
   add(label: number, vector: Float32Array): void {
@@ -76,11 +86,14 @@ export class CollectionIndex {
     this.#successor?.graph.remove(label);
   }
 
-  /** The `k` nearest of all. `ef` is the breadth of the graph search; `exact` scans every vector. */
-  search(query: Float32Array, k: number, options: { readonly ef: number; readonly exact: boolean }): VectorMatch[] {
+  /** The `k` nearest of all. `ef` is the breadth of the graph search, undefined the measured one; `exact` scans every vector. */
+  search(query: Float32Array, k: number, options: { readonly ef: number | undefined; readonly exact: boolean }): VectorMatch[] {
     // A tail that is most of the collection is scanned anyway: the rest costs little more.
     if (options.exact || this.size < GRAPH_WORTHWHILE || this.#tail.size * 2 > this.size) return this.#flat.search(query, k);
-    const matches = this.#graph.search(query, k + this.#unmarked.length, { ef: options.ef });
+    this.#breadth.offerSearch(query);
+    const ef = this.#breadthOf(options.ef, k);
+    if (ef === Number.POSITIVE_INFINITY) return this.#flat.search(query, k);
+    const matches = this.#graph.search(query, k + this.#unmarked.length, { ef });
     return this.#completed(query, k, { matches, of: this.size }) ?? this.#flat.search(query, k);
   }
 
@@ -88,14 +101,21 @@ export class CollectionIndex {
   searchAmong(
     query: Float32Array,
     k: number,
-    options: { readonly ef: number; readonly exact: boolean; readonly passes: readonly number[] },
+    options: { readonly ef: number | undefined; readonly exact: boolean; readonly passes: readonly number[] },
   ): VectorMatch[] {
-    const { ef, exact, passes } = options;
+    const { exact, passes } = options;
+    const ef = this.#breadthOf(options.ef, k);
     const isSmall = passes.length ** 2 < FILTER_BREAK_EVEN * this.size;
-    if (exact || isSmall || this.#tail.size * 2 > this.size) return this.#flat.searchAmong(query, k, passes);
+    if (exact || isSmall || ef === Number.POSITIVE_INFINITY || this.#tail.size * 2 > this.size)
+      return this.#flat.searchAmong(query, k, passes);
     const accepts = (label: number): boolean => passes[placeIn(passes, label)] === label;
     const matches = this.#graph.search(query, Math.min(k, passes.length) + this.#unmarked.length, { ef, accepts });
     return this.#completed(query, k, { matches, of: passes.length, accepts }) ?? this.#flat.searchAmong(query, k, passes);
+  }
+
+  /** What the caller named; else the measured breadth, wider by what is asked for beyond the ten neighbours it was measured with. */
+  #breadthOf(named: number | undefined, k: number): number {
+    return named ?? this.#breadth.for(this.size) + Math.max(0, k - 10);
   }
 
   /** The graph's matches and the tail, scored alike; undefined where that is fewer than there are, so that the caller scans instead. */
@@ -120,7 +140,7 @@ export class CollectionIndex {
     if (!this.#graph.isWriting) {
       for (const label of this.#unmarked) this.#graph.remove(label);
       this.#unmarked = [];
-      inserted = this.#insert(this.#graph, this.#tail, until);
+      inserted = this.#insertMeasuring(until);
       if (this.#tail.size === 0) this.#isCatchingUp = false;
       else return { inserted, droppedGraph: false };
     }
@@ -133,6 +153,20 @@ export class CollectionIndex {
   /** Lets `write` have the graph, which stays as it is until that is done. Searches, adds and removes go on meanwhile. */
   async withStillGraph(write: (graph: HnswIndex) => Promise<void>): Promise<void> {
     await write(this.#graph);
+  }
+
+  /** Inserts one by one; a vector whose turn comes next is a query that the graph has never seen, so it may first be one for the measure. */
+  #insertMeasuring(until: number): number {
+    let inserted = 0;
+    do {
+      const next = this.#tail.first;
+      const vector = next === undefined || this.#graph.count < GRAPH_WORTHWHILE ? undefined : this.#flat.vector(next);
+      if (vector !== undefined) this.#breadth.offerInsert(vector, this.#graph);
+      if (this.#breadth.hasWork) this.#breadth.work(this.#graph, this.#flat, until);
+      if (this.#breadth.hasWork || this.#tail.size === 0) break;
+      inserted += this.#insert(this.#graph, this.#tail, 0);
+    } while (performance.now() < until);
+    return inserted;
   }
 
   #rebuild(until: number): boolean {

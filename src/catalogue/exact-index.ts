@@ -75,10 +75,7 @@ export class ExactIndex implements VectorIndex {
   search(vector: Float32Array, k: number, options: VectorSearchOptions = {}): VectorMatch[] {
     const query = unitVector(vector, this.dimensions);
     const nearest = new NearestMatches(k);
-    const { accepts } = options;
-    for (let row = 0; row < this.#labels.length; row++) {
-      if (accepts === undefined || accepts(this.#labels[row]!)) this.#score(query, row, nearest);
-    }
+    this.scanRows({ query, from: 0, to: this.#labels.length, nearest, accepts: options.accepts ?? (() => true) });
     return nearest.sorted();
   }
 
@@ -91,6 +88,18 @@ export class ExactIndex implements VectorIndex {
       if (row !== undefined) this.#score(query, row, nearest);
     }
     return nearest.sorted();
+  }
+
+  /** Scores rows `from` to `to` (of `size`) against a unit vector into `nearest`: a scan in slices. A removal between two slices moves one row. */
+  scanRows(slice: {
+    readonly query: Float32Array;
+    readonly from: number;
+    readonly to: number;
+    readonly nearest: NearestMatches;
+    readonly accepts: (label: number) => boolean;
+  }): void {
+    const { query, from, to, nearest, accepts } = slice;
+    for (let row = from; row < to; row++) if (accepts(this.#labels[row]!)) this.#score(query, row, nearest);
   }
 
   #score(query: Float32Array, row: number, nearest: NearestMatches): void {

@@ -4,12 +4,16 @@ import { checkLabel } from './exact-index.js';
 import { unitVector } from './unit-vector.js';
 import type { VectorIndex, VectorMatch, VectorSearchOptions } from './vector-index.js';
 
-/** Shape of the graph. `m`: links a node; `efConstruction`: breadth while building; `ef`: breadth of a search that names none. */
+/**
+ * Shape of the graph. `m`: links a node; `efConstruction`: breadth while building; `ef`: breadth of a search that names none, the least one
+ * where `recall`, the share of true neighbours that searches shall find (0..1, 0 or undefined: as `ef` finds), asks for more.
+ */
 export type HnswSettings = {
   readonly dimensions: number;
   readonly m: number;
   readonly efConstruction: number;
   readonly ef: number;
+  readonly recall?: number;
 };
 
 const FIRST_CAPACITY = 256;

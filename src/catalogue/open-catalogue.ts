@@ -19,6 +19,8 @@ export type CatalogueOptions = {
   readonly efConstruction?: number;
   /** HNSW: breadth of a search that names none, 1..10000 (64). */
   readonly ef?: number;
+  /** Share of the ten true neighbours that searches naming no breadth shall find, 0..1; `ef` is then the least breadth. 0: just `ef` (0.98). */
+  readonly recall?: number;
   /** Writes, and as many reads, that may wait; further ones are OVERLOADED (1024). */
   readonly queueLimit?: number;
   /** Bytes of images that may wait to be added; further adds are OVERLOADED (256 MiB). */
@@ -251,6 +253,7 @@ function toWorkerOptions(options: CatalogueOptions): WorkerOptions {
       m: within('m', options.m ?? 16, 4, 64),
       efConstruction: within('efConstruction', options.efConstruction ?? 200, 16, 2000),
       ef: within('ef', options.ef ?? 64, 1, 10_000),
+      recall: within('recall in percent', Math.round((options.recall ?? 0.98) * 100), 0, 100) / 100,
     },
     collectionsMax: within('collectionsMax', options.collectionsMax ?? 1000, 1, 100_000),
     saveEveryChanges: within('saveEveryChanges', options.saveEveryChanges ?? 20_000, 1, Number.MAX_SAFE_INTEGER),

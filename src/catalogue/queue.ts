@@ -11,6 +11,11 @@ export class Queue<Item> implements Iterable<Item> {
     return this.#items.length - this.#head;
   }
 
+  /** The item that `shift` would take; undefined where there is none. */
+  get first(): Item | undefined {
+    return this.#items[this.#head];
+  }
+
   push(item: Item): void {
     this.#items.push(item);
   }

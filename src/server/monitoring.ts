@@ -176,6 +176,11 @@ function watchCatalogue(catalogue: Pick<Catalogue, 'statistics'>, registers: Reg
   single('wal_bytes', 'Size of the write-ahead log.', ({ walBytes }) => walBytes);
   single('queue_requests', 'Requests that wait for the catalogue.', ({ queued }) => queued);
   single('last_sequence', 'Sequence number of the last commit.', ({ lastSequence }) => lastSequence);
+  single(
+    'least_recall',
+    'Least share of the ten true neighbours that searches find in a collection, as measured; 1 before.',
+    ({ collections }) => collections.reduce((least, { recall = 1 }) => Math.min(least, recall), 1),
+  );
   const perCollection = (name: string, help: string, read: (collection: CatalogueStatistics['collections'][number]) => number): void => {
     new Gauge({
       name: `likeness_collection_${name}`,

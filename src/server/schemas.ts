@@ -165,7 +165,17 @@ export const CollectionsAnswer = Type.Object(
   {
     collections: Type.Array(
       Type.Object(
-        { name: Type.String(), images: Type.Integer(), indexed: Type.Integer(), deleted: Type.Integer(), rebuilding: Type.Boolean() },
+        {
+          name: Type.String(),
+          images: Type.Integer(),
+          indexed: Type.Integer(),
+          deleted: Type.Integer(),
+          rebuilding: Type.Boolean(),
+          searchBreadth: Type.Union([Type.Integer(), Type.Null()], {
+            description: 'Breadth of a search that names none, as the wanted recall needs; null where every vector is scanned.',
+          }),
+          recall: Type.Optional(Type.Number({ description: 'Share of the ten true neighbours that searches find, as measured.' })),
+        },
         closed,
       ),
     ),

@@ -86,6 +86,7 @@ async function openAll(
       m: settings.hnswM,
       efConstruction: settings.hnswEfConstruction,
       ef: settings.hnswEf,
+      recall: settings.hnswRecall / 100,
       queueLimit: settings.catalogueQueue,
       onCommit: ({ images, ms }) => monitoring.observeTransaction(images, ms),
       onWarning: (message) => warn(message),

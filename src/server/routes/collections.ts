@@ -12,7 +12,12 @@ export const collectionRoutes: FastifyPluginAsyncTypebox<ServerContext> = async 
     },
     async (request) => {
       const { collections } = await ledger.lifeOf(request).bound(catalogue.statistics());
-      return { collections: [...collections] };
+      return {
+        collections: collections.map(({ searchBreadth = Number.POSITIVE_INFINITY, ...collection }) => ({
+          ...collection,
+          searchBreadth: Number.isFinite(searchBreadth) ? searchBreadth : null,
+        })),
+      };
     },
   );
 };

@@ -24,6 +24,13 @@ export function openTrainingDisplay(isTerminal = process.stderr.isTTY === true):
     if (isBarShown) bar?.stop();
     isBarShown = false;
   };
+  /** A new stage is told at once. */
+  const begin = (stage: string): void => {
+    if (stage === lastStage) return;
+    hide();
+    lastStage = stage;
+    lastLineAt = Number.NEGATIVE_INFINITY;
+  };
   const show = (done: number, total: number, text: string): void => {
     if (bar !== undefined) {
       if (isBarShown) bar.update(done, { text });
@@ -38,10 +45,12 @@ export function openTrainingDisplay(isTerminal = process.stderr.isTTY === true):
     console.error(text);
   };
   return {
-    progress: (progress) => show(progress.step, progress.steps, progressText(progress)),
+    progress: (progress) => {
+      begin('training');
+      show(progress.step, progress.steps, progressText(progress));
+    },
     stage: (name, done, total) => {
-      if (name !== lastStage) hide();
-      lastStage = name;
+      begin(name);
       show(done, total, `${name} ${done}/${total}`);
     },
     note: (text) => {

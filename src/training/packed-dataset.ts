@@ -173,8 +173,11 @@ async function writePixels(file: string, options: Parameters<typeof packDataset>
   await writeAside(file, async (write) => {
     const ahead: Promise<Pixels | Error>[] = [];
     for (let index = 0; index < dataset.count; index++) {
-      for (let next = index + ahead.length; next < Math.min(dataset.count, index + DECODED_AHEAD); next++)
-        ahead.push(readPixels(options, next));
+      for (let next = index + ahead.length; next < Math.min(dataset.count, index + DECODED_AHEAD); next++) {
+        const read = readPixels(options, next);
+        read.catch(() => undefined); // Told when its turn comes; one before it may end the loop first.
+        ahead.push(read);
+      }
       const pixels = await ahead.shift()!; // The line above put it there.
       if (pixels instanceof Error) skipped.push({ name: dataset.imageName(index), reason: pixels.message });
       else {

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import type { StepProgram, TensorValues } from '../compile/program.js';
 import { openBatches, stepsPerEpoch } from './batches.js';
 import { readLatestCheckpoint, writeCheckpoint } from './checkpoint.js';
-import { COLLAPSED, COLLAPSED_LOOKS, type CodeHealth, codeHealth } from './collapse-watch.js';
 import type { TrainedState } from './encoder-layers.js';
 import { appendMetrics, type MetricsLine, readMetrics, rewindMetrics } from './metrics-log.js';
+import { Pace } from './pace.js';
 import type { PackedDataset } from './packed-dataset.js';
 import type { Recipe } from './recipe.js';
+import { LOOK_EVERY_STEPS, type Losses, RunWatch } from './run-watch.js';
 import { requireSameRun } from './same-run.js';
 import { learningRateAt } from './schedule.js';
 import { type Engine, openStepProgram, trainingProgram } from './training-program.js';
@@ -44,8 +45,6 @@ export type TrainProgress = {
   readonly secondsLeft: number;
 };
 
-export type Losses = { readonly loss: number; readonly global: number; readonly local: number; readonly prior: number };
-
 /** How a run ended. failed: a loss was no number or the codes collapsed; `reason` says which, and `trained` is of no use. */
 export type TrainOutcome = {
   readonly ended: 'finished' | 'interrupted' | 'failed';
@@ -59,8 +58,6 @@ export type TrainOutcome = {
 
 /** Name of the metrics file within the folder: one JSON object a line. */
 export const METRICS_FILE = 'metrics.jsonl';
-const LOG_EVERY_STEPS = 50;
-const LOSS_NAMES = ['loss', 'global', 'local', 'prior'] as const;
 
 /**
  * Trains until the recipe's epochs are done, the signal aborts or training fails. Ten epochs are five, a stop, and five: the same weights bit for bit
@@ -95,7 +92,7 @@ export async function train(options: TrainOptions): Promise<TrainOutcome> {
   };
 
   const batches = openBatches(recipe, dataset, step);
-  const watch = new Watch(recipe.network.codeSize);
+  const watch = new RunWatch(recipe.network.codeSize);
   let lastSave = { step, seconds: pace.seconds };
   try {
     // A run that was killed between an epoch's checkpoint and its figures owes them.
@@ -112,7 +109,7 @@ export async function train(options: TrainOptions): Promise<TrainOutcome> {
       const fault = watch.look(losses, outputs.means as Float32Array); // A float output of the program.
       if (fault !== undefined) return await end('failed', `Training stopped after step ${step}: ${fault}`);
       const isEpochEnd = step % perEpoch === 0;
-      if (step === 1 || isEpochEnd || step % LOG_EVERY_STEPS === 0) {
+      if (step === 1 || isEpochEnd || step % LOOK_EVERY_STEPS === 0) {
         const epoch = Math.ceil(step / perEpoch);
         const { imagesPerSecond } = pace.at(step);
         await appendMetrics(metricsFile, { kind: 'steps', step, epoch, learningRate: rate, imagesPerSecond, ...watch.means() });
@@ -142,72 +139,4 @@ export async function train(options: TrainOptions): Promise<TrainOutcome> {
 function lossesOf(outputs: Awaited<ReturnType<StepProgram['run']>>): Losses {
   const scalar = (values: TensorValues | undefined): number => values?.[0] ?? Number.NaN;
   return { loss: scalar(outputs.loss), global: scalar(outputs.global), local: scalar(outputs.local), prior: scalar(outputs.prior) };
-}
-
-/** Looks at every step's losses, and now and then at its codes; sums up what the metrics say since the last line. */
-class Watch {
-  readonly #dimensions: number;
-  #sums: Record<keyof Losses, number> = { loss: 0, global: 0, local: 0, prior: 0 };
-  #count = 0;
-  #looks = 0;
-  #unhealthyLooks = 0;
-  #health: CodeHealth | undefined;
-
-  constructor(dimensions: number) {
-    this.#dimensions = dimensions;
-  }
-
-  /** Why training must stop, if it must. means: the codes of the batch. */
-  look(losses: Losses, means: Float32Array): string | undefined {
-    const bad = LOSS_NAMES.find((name) => !Number.isFinite(losses[name]));
-    if (bad !== undefined)
-      return `the ${bad} is ${losses[bad]}, no finite number. Lower optimiser.learningRate, or go on from an earlier state.`;
-    for (const name of LOSS_NAMES) this.#sums[name] += losses[name];
-    this.#count++;
-    if (this.#looks++ % LOG_EVERY_STEPS !== LOG_EVERY_STEPS - 1) return undefined;
-    this.#health = codeHealth(means, this.#dimensions);
-    const { spread, effectiveRank } = this.#health;
-    const isUnhealthy = spread < COLLAPSED.spread || effectiveRank < COLLAPSED.effectiveRank;
-    this.#unhealthyLooks = isUnhealthy ? this.#unhealthyLooks + 1 : 0;
-    if (this.#unhealthyLooks < COLLAPSED_LOOKS) return undefined;
-    return `the codes have collapsed (spread ${spread.toPrecision(2)}, effective rank ${effectiveRank.toPrecision(3)}): images can no longer be told apart. Lower optimiser.learningRate or priorWeight.`;
-  }
-
-  /** Means of the losses since the last call, and the latest health of the codes. */
-  means(): Record<string, number> {
-    const means = Object.fromEntries(LOSS_NAMES.map((name) => [name, this.#sums[name] / this.#count]));
-    this.#sums = { loss: 0, global: 0, local: 0, prior: 0 };
-    this.#count = 0;
-    return { ...means, ...this.#health };
-  }
-}
-
-/** Time of training: pauses for measuring count neither for the pace nor for the seconds. */
-class Pace {
-  readonly #run: { readonly firstStep: number; readonly steps: number; readonly batchSize: number; readonly formerSeconds: number };
-  readonly #startedAt = performance.now();
-  #pausedMs = 0;
-
-  constructor(run: { readonly firstStep: number; readonly steps: number; readonly batchSize: number; readonly formerSeconds: number }) {
-    this.#run = run;
-  }
-
-  get seconds(): number {
-    return this.#run.formerSeconds + this.#ownSeconds;
-  }
-
-  get #ownSeconds(): number {
-    return (performance.now() - this.#startedAt - this.#pausedMs) / 1000;
-  }
-
-  at(step: number): { readonly imagesPerSecond: number; readonly secondsLeft: number } {
-    const secondsPerStep = this.#ownSeconds / (step - this.#run.firstStep);
-    return { imagesPerSecond: this.#run.batchSize / secondsPerStep, secondsLeft: secondsPerStep * (this.#run.steps - step) };
-  }
-
-  async pausedFor(work: () => Promise<void>): Promise<void> {
-    const before = performance.now();
-    await work();
-    this.#pausedMs += performance.now() - before;
-  }
 }

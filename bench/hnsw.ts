@@ -1,9 +1,13 @@
 /**
- * The graph against the exact scan on 50,000 real embeddings: recall@10 and searches a second at each breadth, one thread. The exact index
- * is the catalogue's own, so both answer the same question.
+ * The graph against the exact scan on 50,000 real embeddings: recall@10 and time of a search at each breadth, one thread; and the breadth
+ * that a collection chooses for itself by its measurements. Settings are the service's defaults; the exact index is the catalogue's own, so both
+ * answer the same question.
  */
+
+import { CollectionIndex } from '../src/catalogue/collection-index.js';
 import { ExactIndex } from '../src/catalogue/exact-index.js';
 import { HnswIndex } from '../src/catalogue/hnsw-index.js';
+import { SETTINGS } from '../src/config.js';
 import { cifarEmbeddings } from './cifar-embeddings.js';
 import { figureOf, show, timeOf } from './measuring.js';
 
@@ -16,10 +20,19 @@ const vectors = await cifarEmbeddings('train', IMAGES);
 const queries = await cifarEmbeddings('test', QUERIES);
 const dimensions = vectors[0]!.length;
 const exact = new ExactIndex(dimensions);
-const graph = new HnswIndex({ dimensions, m: 16, efConstruction: 200, ef: 64 }, { capacity: IMAGES });
+const settings = {
+  dimensions,
+  m: SETTINGS.hnswM.default,
+  efConstruction: SETTINGS.hnswEfConstruction.default,
+  ef: SETTINGS.hnswEf.default,
+  recall: SETTINGS.hnswRecall.default / 100,
+};
+const graph = new HnswIndex(settings, { capacity: IMAGES });
 const startedAt = performance.now();
 for (const [label, vector] of vectors.entries()) graph.add(label, vector);
-console.log(`${IMAGES} embeddings of ${dimensions} elements, graph built in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+console.log(
+  `${IMAGES} embeddings of ${dimensions} elements, graph of M ${settings.m} built in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
+);
 for (const [label, vector] of vectors.entries()) exact.add(label, vector);
 
 const truth = queries.map((query) => new Set(exact.search(query, K).map(({ label }) => label)));
@@ -39,3 +52,18 @@ for (const ef of [16, 32, 64, 128, 256]) {
     `${String(ef).padEnd(8)}${(found / QUERIES / K).toFixed(4)}      ${show(ms, 3)}   ${(exactMs.median / ms.median).toFixed(1)}`,
   );
 }
+
+const collection = new CollectionIndex(settings, new ExactIndex(dimensions));
+for (const [label, vector] of vectors.entries()) collection.add(label, vector);
+const buildingAt = performance.now();
+while (collection.hasWork) collection.work(4);
+const buildSeconds = (performance.now() - buildingAt) / 1000;
+let found = 0;
+for (const [index, vector] of queries.entries()) {
+  for (const { label } of collection.search(vector, K, { ef: undefined, exact: false })) if (truth[index]!.has(label)) found++;
+}
+const chosenMs = await timeOf(() => collection.search(query(), K, { ef: undefined, exact: false }), 1500);
+const { ef, recall } = collection.breadth;
+console.log(
+  `chosen by measurement for recall ${settings.recall}: ef ${ef}, recall@10 ${(found / QUERIES / K).toFixed(4)} (measured ${recall?.toFixed(4)}), ${chosenMs.toFixed(3)} ms; built with measurements in ${buildSeconds.toFixed(1)} s`,
+);

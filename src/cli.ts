@@ -180,6 +180,7 @@ function withMeasures(command: Command): Command {
     .option('--held-out <share>', "share of a folder's pictures kept from training, to be searched with", share, 0)
     .option('--cache <folder>', 'where decoded pictures and downloads are kept', DEFAULT_CACHE)
     .option('--limit <n>', 'most pictures of each part that the report is measured on', wholeNumber(2, 2 ** 31), 2 ** 31)
+    .option('--copies <n>', 'pictures whose edited copies are searched for; 0 for none', wholeNumber(0, 1e6), 100)
     .option('--no-probes', 'leave out the probes, which take longest');
 }
 

@@ -101,11 +101,21 @@ async function workRow(request: {
   readonly signal: AbortSignal;
 }): Promise<DoneRow | undefined> {
   const { flags, row, recipe, source, dataset, decode, display, signal } = request;
-  const { limit, probes, threads } = flags;
+  const { limit, probes, copies, threads } = flags;
   const folder = join(flags.out, row.name);
   if (row.name === RAW_PIXELS) {
     const encoder = { ...rawPixelEncoder({ side: recipe.input.side, fit: recipe.input.fit }), name: RAW_PIXELS };
-    const options = { source, decode, device: 'cpu', threads, seed: recipe.seed, limit, probes: false, onProgress: display.stage } as const;
+    const options = {
+      source,
+      decode,
+      device: 'cpu',
+      threads,
+      seed: recipe.seed,
+      limit,
+      probes: false,
+      copies,
+      onProgress: display.stage,
+    } as const;
     const report = await measureEncoder(encoder, options);
     await writeReports(folder, report);
     return finished(folder, { row, recipe, report });
@@ -125,7 +135,7 @@ async function workRow(request: {
     licence: flags.licence,
     command: `likeness ablate --rows ${row.name} --epochs ${recipe.optimiser.epochs} --seed ${recipe.seed}`,
     epochSample: flags.epochSample,
-    evaluation: { limit, probes },
+    evaluation: { limit, probes, copies },
     signal,
     display,
   });

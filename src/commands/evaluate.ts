@@ -17,18 +17,30 @@ export type EvaluateFlags = {
   readonly seed: number;
   readonly limit: number;
   readonly probes: boolean;
+  readonly copies: number;
 };
 
 /** Measures a saved encoder and writes report.html and report.json into --out, or beside the encoder. Prints the figures. Returns the exit code. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<number> {
-  const { model, data, cache, heldOut, device, threads, seed, limit, probes, out = model } = flags;
+  const { model, data, cache, heldOut, device, threads, seed, limit, probes, copies, out = model } = flags;
   const { manifest } = await readSavedEncoder(model);
   const display = openTrainingDisplay();
   const decoding = openDecoding(manifest.preprocessing);
   try {
     const source = await openDataSource({ data, cache, heldOut, decode: decoding.decode, onNote: display.note });
     const { decode } = decoding;
-    const report = await measureSavedEncoder({ model, source, decode, device, threads, seed, limit, probes, onProgress: display.stage });
+    const report = await measureSavedEncoder({
+      model,
+      source,
+      decode,
+      device,
+      threads,
+      seed,
+      limit,
+      probes,
+      copies,
+      onProgress: display.stage,
+    });
     display.close();
     await writeReports(out, report);
     console.log(`${figuresMarkdown(report)}\n${join(out, REPORT_PAGE)} shows it all.`);

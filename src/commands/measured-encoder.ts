@@ -38,6 +38,8 @@ export type MeasureOptions = {
   readonly seed: number;
   readonly limit: number;
   readonly probes: boolean;
+  /** Pictures whose edited copies are searched for. */
+  readonly copies: number;
   readonly curves?: EvaluationReport['curves'];
   readonly onProgress?: (stage: string, done: number, total: number) => void;
 };
@@ -58,7 +60,7 @@ export async function measureSavedEncoder(options: MeasureOptions): Promise<Eval
 
 /** Evaluates anything that encodes. */
 export async function measureEncoder(encoder: EvaluatedEncoder, options: Omit<MeasureOptions, 'model'>): Promise<EvaluationReport> {
-  const { source, decode, seed, limit, probes, curves, onProgress } = options;
+  const { source, decode, seed, limit, probes, copies, curves, onProgress } = options;
   return evaluate({
     encoder,
     database: atMost(source.database, limit),
@@ -67,6 +69,7 @@ export async function measureEncoder(encoder: EvaluatedEncoder, options: Omit<Me
     seed,
     now: () => new Date(),
     withProbes: probes,
+    sizes: { copyOriginals: copies },
     ...(curves !== undefined && { curves }),
     ...(onProgress !== undefined && { onProgress }),
   });

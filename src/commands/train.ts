@@ -28,6 +28,7 @@ export type TrainFlags = {
   readonly evaluation: boolean;
   readonly limit: number;
   readonly probes: boolean;
+  readonly copies: number;
 };
 
 /** Exit code of a run that was stopped and can go on. */
@@ -73,7 +74,7 @@ export async function runTrain(flags: TrainFlags): Promise<number> {
       licence: flags.licence,
       command: `likeness train --data ${basename(data)} --out ${basename(out)} --recipe ${basename(flags.recipe)} --epochs ${recipe.optimiser.epochs} --seed ${recipe.seed}`,
       epochSample: flags.epochSample,
-      evaluation: flags.evaluation ? { limit: flags.limit, probes: flags.probes } : undefined,
+      evaluation: flags.evaluation ? { limit: flags.limit, probes: flags.probes, copies: flags.copies } : undefined,
       signal: interruption.signal,
       display,
     });

@@ -12,7 +12,7 @@ import { METRICS_FILE, type TrainOutcome, train } from '../training/train.js';
 import type { Engine } from '../training/training-program.js';
 import type { DataSource } from './data-sources.js';
 import { epochMeasures } from './epoch-measures.js';
-import { type Decoding, figuresMarkdown, measureSavedEncoder, writeReports } from './measured-encoder.js';
+import { type Decoding, figuresMarkdown, type MeasureOptions, measureSavedEncoder, writeReports } from './measured-encoder.js';
 import type { TrainingDisplay } from './training-display.js';
 
 /** What to train and measure, and where to put it. */
@@ -35,7 +35,7 @@ export type TrainingRun = {
   /** Images measured after every epoch; 0 measures none. */
   readonly epochSample: number;
   /** How the encoder is evaluated at the end; undefined leaves that out. */
-  readonly evaluation: { readonly limit: number; readonly probes: boolean } | undefined;
+  readonly evaluation: Pick<MeasureOptions, 'limit' | 'probes' | 'copies'> | undefined;
   readonly signal: AbortSignal;
   readonly display: TrainingDisplay;
 };

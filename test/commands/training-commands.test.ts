@@ -95,7 +95,7 @@ test('train survives kill -9 in mid-epoch, and its encoder opens in both runtime
     '--threads',
     '1',
   ];
-  const measures = ['--no-probes', '--checkpoint-steps', '1', '--epoch-sample', '24', '--held-out', '0.2'];
+  const measures = ['--no-probes', '--copies', '2', '--checkpoint-steps', '1', '--epoch-sample', '24', '--held-out', '0.2'];
 
   // A checkpoint after every step: the first one is in the middle of the first epoch.
   const hasCheckpoint = (): boolean =>
@@ -141,6 +141,8 @@ test('train survives kill -9 in mid-epoch, and its encoder opens in both runtime
       '--out',
       join(folder, 'again'),
       '--no-probes',
+      '--copies',
+      '2',
       '--held-out',
       '0.2',
       '--device',
@@ -221,6 +223,8 @@ test('ablate writes a table, passes over finished rows and goes on', async (t) =
     '--threads',
     '1',
     '--no-probes',
+    '--copies',
+    '2',
     '--epoch-sample',
     '0',
     '--limit',

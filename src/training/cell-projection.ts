@@ -43,6 +43,10 @@ export class ViewMoments {
 /**
  * Solves S w = rho (T + regularisation I) w for the `dimensions` largest rho: T the covariance of views, S that between two views of one
  * picture. Column j of the projection is w_j rho_j^emphasis; emphasis 0 whitens, 1 weighs a direction by how well views agree on it.
+ *
+ * With s = (a + b) / 2 and d = (a - b) / 2 of a pair, S = cov s - cov d and T = cov s + cov d. Half of the ridge added to each gives the same
+ * w as (cov s) w = nu (cov d) w, nu = (1 + rho) / (1 - rho): positive throughout, and spread wide where rho crowds towards 1. That is what
+ * subspace iteration needs; among few pictures S itself has negative eigenvalues as large as the positive ones.
  */
 export async function solveCellProjection(options: {
   readonly sums: Moments;
@@ -54,15 +58,14 @@ export async function solveCellProjection(options: {
 }): Promise<SolvedCells> {
   const { sums, differences, dimensions, regularisation, emphasis, seed } = options;
   const size = sums.mean.length;
-  // With s = (a + b) / 2 and d = (a - b) / 2: cov(a, b) + cov(b, a) = 2 (cov s - cov d), cov a + cov b = 2 (cov s + cov d).
-  const shared = sums.covariance.map((value, at) => value - differences.covariance[at]!);
-  const total = sums.covariance.map((value, at) => value + differences.covariance[at]!);
   let variance = 0;
-  for (let at = 0; at < size; at++) variance += total[at * size + at]!;
-  for (let at = 0; at < size; at++) total[at * size + at] = total[at * size + at]! + (regularisation * variance) / size;
-  const { eigenvalues, vectors } = await generalisedEigen({ m: shared, v: total, dimensions: size, count: dimensions, seed });
-  // A direction without agreement says nothing; among few images there may be some.
-  const gains = eigenvalues.map((rho) => Math.max(rho, 0) ** emphasis);
+  for (let at = 0; at < size; at++) variance += sums.covariance[at * size + at]! + differences.covariance[at * size + at]!;
+  const ridge = (regularisation * variance) / size / 2;
+  const [m, v] = [withRidge(sums.covariance, ridge, size), withRidge(differences.covariance, ridge, size)];
+  const { eigenvalues, vectors } = await generalisedEigen({ m, v, dimensions: size, count: dimensions, seed });
+  const correlations = eigenvalues.map((nu) => (nu - 1) / (nu + 1));
+  // From w' (cov d) w = 1 to w' T w = 1. A direction without agreement says nothing; among few pictures there may be some.
+  const gains = eigenvalues.map((nu, at) => Math.max(correlations[at]!, 0) ** emphasis / Math.sqrt(nu + 1));
   const weights = Float32Array.from(vectors, (value, at) => value * gains[at % dimensions]!);
   // Centred on pictures as they are, a = s + d: what the encoder will see. Views are darker and greyer on average.
   const offsets = new Float32Array(dimensions);
@@ -71,5 +74,9 @@ export async function solveCellProjection(options: {
     for (let row = 0; row < size; row++) sum += weights[row * dimensions + column]! * (sums.mean[row]! + differences.mean[row]!);
     offsets[column] = -sum;
   }
-  return { weights, offsets, correlations: eigenvalues };
+  return { weights, offsets, correlations };
+}
+
+function withRidge(matrix: Float64Array, ridge: number, size: number): Float64Array {
+  return matrix.map((value, at) => (at % (size + 1) === 0 ? value + ridge : value));
 }

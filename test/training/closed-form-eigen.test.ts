@@ -186,3 +186,18 @@ test('the last projection solves for what pictures share with their views, and i
     return result;
   }
 });
+
+test('fewer pictures than values of their cells still settle, on directions that views agree on', async () => {
+  const [length, count, dimensions] = [400, 60, 40];
+  const plain = correlatedRows(count, length, 'few');
+  const random = seededRandom(SEED, 'few views');
+  const seen = plain.map((value) => value + 0.05 * (random() - 0.5));
+  const moments = await ViewMoments.open(length);
+  await moments.add(plain, seen);
+  const solved = await solveCellProjection({ ...(await moments.moments()), dimensions, regularisation: 0.03, emphasis: 1, seed: 1 });
+  await moments.close();
+  assert.ok(solved.weights.every(Number.isFinite));
+  for (let k = 0; k < dimensions; k++)
+    assert.ok(solved.correlations[k]! > -1e-6 && solved.correlations[k]! < 1, `${solved.correlations[k]}`);
+  assert.ok(solved.correlations[0]! > 0.9, `first correlation ${solved.correlations[0]}`);
+});

@@ -7,7 +7,7 @@ if (parentPort === null) throw new Error('batch-worker.js runs as a worker threa
 const port = parentPort;
 const { recipe, file, count, firstStep } = workerData as BatchWorkerData; // What openBatches gave it.
 const { side } = recipe.input;
-const maker = new BatchMaker(recipe, { reader: openPixels(file, { count, width: side, height: side }), count });
+const maker = new BatchMaker(recipe, { reader: openPixels(file, { count, width: side, height: side, isHeld: true }), count });
 let step = firstStep;
 port.on('message', () => {
   const feeds = maker.make(step++);

@@ -103,8 +103,14 @@ export async function packDataset(options: {
   return openPacked(files.pixels, facts);
 }
 
-/** Opens a file of packed pixels by itself, for a worker thread. count, width, height: as the dataset says that made it. */
-export function openPixels(file: string, size: { readonly count: number; readonly width: number; readonly height: number }): PixelReader {
+/**
+ * Opens a file of packed pixels by itself, for a worker thread. count, width, height: as the dataset says that made it. isHeld: keeps it in memory
+ * where it is not too large, for those who read all of it again and again.
+ */
+export function openPixels(
+  file: string,
+  size: { readonly count: number; readonly width: number; readonly height: number; readonly isHeld: boolean },
+): PixelReader {
   const imageBytes = size.width * size.height * 3;
   const descriptor = openSync(file, 'r');
   const total = imageBytes * size.count;
@@ -120,7 +126,7 @@ export function openPixels(file: string, size: { readonly count: number; readonl
     }
   };
   let whole: Uint8Array | undefined;
-  if (total <= MEMORY_BYTES_MAX) {
+  if (size.isHeld && total <= MEMORY_BYTES_MAX) {
     whole = new Uint8Array(total);
     readAt(whole, 0, total, 0);
   }
@@ -140,7 +146,7 @@ export type PixelReader = Pick<PackedDataset, 'copyImage' | 'close'>;
 function openPacked(file: string, facts: Facts): PackedDataset {
   const { name, count, names, skipped, sha256, preprocessing } = facts;
   const { width, height } = preprocessing;
-  const { copyImage, close } = openPixels(file, { count, width, height });
+  const { copyImage, close } = openPixels(file, { count, width, height, isHeld: false });
   const labels = facts.labels === null ? undefined : Int32Array.from(facts.labels);
   const classes = facts.classes ?? undefined;
   return { name, count, width, height, classes, labels, names, skipped, fingerprint: sha256, file, copyImage, close };

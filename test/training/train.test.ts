@@ -44,7 +44,7 @@ function assertSameBits(found: NamedValues, expected: NamedValues): void {
 
 for (const [words, recipe] of [
   ['the method of the seed', tinySeed({ optimiser: { epochs: 4 } })],
-  ['two views made by a worker, with a schedule', tinyViews({ optimiser: { epochs: 4, batchSize: 32 } })],
+  ['two views, with a schedule', tinyViews({ optimiser: { epochs: 4, batchSize: 32 } })],
 ] as const) {
   test(`a run stopped in mid-epoch and resumed gives the same weights bit for bit: ${words}`, async (t) => {
     const { folder, dataset } = await fixture(t);

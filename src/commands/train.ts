@@ -5,6 +5,7 @@ import { checkedRecipe, preprocessingOf, type Recipe } from '../training/recipe.
 import type { Engine } from '../training/training-program.js';
 import { openDataSource } from './data-sources.js';
 import { openDecoding, REPORT_PAGE } from './measured-encoder.js';
+import { closedFormRecipe, runTrainClosedForm } from './train-closed-form.js';
 import { openTrainingDisplay, type TrainingDisplay } from './training-display.js';
 import { requireOwnPlace, runTraining, workFolderOf } from './training-run.js';
 
@@ -39,6 +40,8 @@ const INTERRUPTED = 130;
  * the exit code: 0 done, 1 training failed, 2 done but some files could not be read, 130 interrupted.
  */
 export async function runTrain(flags: TrainFlags): Promise<number> {
+  const closedForm = await closedFormRecipe(flags.recipe);
+  if (closedForm !== undefined) return runTrainClosedForm(flags, closedForm);
   requireOwnPlace(flags.out);
   const recipe = await recipeOf(flags);
   const display = openTrainingDisplay();

@@ -116,6 +116,8 @@ export async function train(options: TrainOptions): Promise<TrainOutcome> {
       }
       options.onProgress?.({ step, steps, epoch: Math.ceil(step / perEpoch), epochs, losses, ...pace.at(step) });
 
+      // ONNX Runtime computes on this thread: without a turn of the event loop no signal would ever be heard.
+      await new Promise(setImmediate);
       const isDue =
         pace.seconds - lastSave.seconds >= options.checkpointEvery.seconds ||
         step - lastSave.step >= (options.checkpointEvery.steps ?? Number.POSITIVE_INFINITY);
@@ -124,8 +126,6 @@ export async function train(options: TrainOptions): Promise<TrainOutcome> {
         lastSave = { step, seconds: pace.seconds };
       }
       if (isEpochEnd) await pace.pausedFor(finishEpoch);
-      // ONNX Runtime computes on this thread: without a turn of the event loop no signal would ever be heard.
-      await new Promise(setImmediate);
       if (signal?.aborted && step < steps)
         return await end('interrupted', `Stopped after step ${step} of ${steps}; run it again to go on.`);
     }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { epochMeasures } from '../../src/commands/epoch-measures.js';
 import type { NamedValues } from '../../src/compile/program.js';
+import { readLatestCheckpoint } from '../../src/training/checkpoint.js';
 import { readMetrics } from '../../src/training/metrics-log.js';
 import type { PackedDataset } from '../../src/training/packed-dataset.js';
 import type { Recipe } from '../../src/training/recipe.js';
@@ -71,6 +72,23 @@ test('two epochs and then four in all are four epochs, where the schedule is con
   await run({ recipe: tinySeed({ optimiser: { epochs: 2 } }), dataset, folder: parts });
   const last = await run({ recipe: tinySeed({ optimiser: { epochs: 4 } }), dataset, folder: parts });
   assertSameBits(last.trained.state, whole.trained.state);
+});
+
+test('a signal that is heard between two steps is answered with a checkpoint of the very step', async (t) => {
+  const { folder, dataset } = await fixture(t);
+  const stop = new AbortController();
+  const heard = await run({
+    recipe: tinySeed({ optimiser: { epochs: 4 } }),
+    dataset,
+    folder: join(folder, 'run'),
+    signal: stop.signal,
+    // As a signal of the system comes: not while the step is told of, but when the event loop turns.
+    onProgress: ({ step }) => step === 4 && setImmediate(() => stop.abort()),
+  });
+  assert.equal(heard.ended, 'interrupted');
+  const saved = await readLatestCheckpoint(join(folder, 'run'), (name) => assert.fail(name));
+  assert.equal(saved?.step, heard.trained.step);
+  assertSameBits(saved.state, heard.trained.state);
 });
 
 test('a killed run goes on from its last checkpoint and says each metric once', async (t) => {

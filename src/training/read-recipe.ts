@@ -30,9 +30,12 @@ export async function readRecipe(nameOrFile: string): Promise<Recipe> {
   return checkedRecipe(changed(recipe, changes), nameOrFile);
 }
 
-/** A recipe with changes laid over it, unchecked: objects are merged key by key, anything else replaces. */
+/** Keys that say which kind of thing an object is; the settings of one kind mean nothing to another. */
+const TAGS = ['kind', 'draw'] as const;
+
+/** A recipe with changes laid over it, unchecked: objects are merged key by key; one of another `kind` or `draw`, and anything else, replaces. */
 export function changed(recipe: unknown, changes: unknown): unknown {
-  if (!isRecord(recipe) || !isRecord(changes)) return changes;
+  if (!isRecord(recipe) || !isRecord(changes) || TAGS.some((tag) => tag in changes && changes[tag] !== recipe[tag])) return changes;
   const keys = new Set([...Object.keys(recipe), ...Object.keys(changes)]);
   return Object.fromEntries([...keys].map((key) => [key, key in changes ? changed(recipe[key], changes[key]) : recipe[key]]));
 }

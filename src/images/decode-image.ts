@@ -3,11 +3,13 @@ import { createHash } from 'node:crypto';
 import sharp, { type Metadata, type OutputInfo, type SharpOptions } from 'sharp';
 import { SearchError } from '../errors.js';
 import { FORMAT_NAMES, recogniseFormat } from './format.js';
-import type { DecodedImage, ImageFormat } from './image-decoder.js';
+import type { DecodedImage, DecodedView, ImageFormat } from './image-decoder.js';
 import { checkPixelLimit, estimateDecodeBytes, type ImageLimits } from './image-limits.js';
-import { perceptualHash } from './perceptual-hash.js';
+import { type DihedralVariant, dihedralHashes, perceptualHash } from './perceptual-hash.js';
 import type { Pixels } from './pixels.js';
 import type { Preprocessing } from './preprocessing.js';
+import { cropPixels, type Region } from './region.js';
+import { turnPixels } from './turn-pixels.js';
 
 /** How to decode: fixed for the life of a decoder process. */
 export type DecodeSettings = {
@@ -19,6 +21,10 @@ export type DecodeSettings = {
 
 export type DecodeImageOptions = DecodeSettings & {
   readonly thumbnail: boolean;
+  /** The part to look at instead of the whole picture. */
+  readonly crop?: Region | undefined;
+  /** Turns and mirrors to make besides. */
+  readonly views?: readonly DihedralVariant[] | undefined;
   /** Called once the header is read, with the estimated peak of memory; decoding goes on when it resolves and fails as it rejects. */
   readonly admit?: (estimatedBytes: number) => Promise<void>;
 };
@@ -48,10 +54,12 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
   const format = recogniseFormat(bytes);
   const header = await readHeader(bytes, format, options.limits);
   const { width, height } = header;
-  const size = reducedSize({ width, height }, options.preprocessing);
+  const { crop, views = [] } = options;
+  const size = reducedSize({ width, height }, options.preprocessing, crop);
   await options.admit?.(estimateDecodeBytes({ ...header, reducedPixels: size.width * size.height }));
 
-  const reduced = await decodeReduced(bytes, header, size, options.limits);
+  const whole = await decodeReduced(bytes, header, size, options.limits);
+  const reduced = crop === undefined ? whole : cropPixels(whole, crop);
   // libvips works in a thread of its own while this one hashes.
   const pixels = fitToPreprocessing(reduced, options.preprocessing);
   const thumbnail = options.thumbnail ? encodeThumbnail(reduced, options.thumbnailSize) : undefined;
@@ -66,7 +74,20 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
     perceptualHash: hash,
     perceptualHashQuality: quality,
     thumbnail: await thumbnail,
+    ...(views.length > 0 && { views: await turnedViews(reduced, views, options.preprocessing) }),
   };
+}
+
+/** The picture turned and mirrored: encoder's input and hash of each. */
+async function turnedViews(picture: Pixels, views: readonly DihedralVariant[], preprocessing: Preprocessing): Promise<DecodedView[]> {
+  const hashes = dihedralHashes(picture);
+  const turned: DecodedView[] = [];
+  for (const view of views) {
+    // One after the other, so that a large crop is not held eight times.
+    const pixels = await fitToPreprocessing(turnPixels(picture, view), preprocessing);
+    turned.push({ view, pixels, perceptualHash: hashes[view] });
+  }
+  return turned;
 }
 
 type Header = {
@@ -136,13 +157,14 @@ type Size = { readonly width: number; readonly height: number };
 const REDUCTION_MIN = 1.5;
 
 /**
- * Size of the reduced picture: never enlarged, and large enough for the longest thumbnail and for the encoder's input by its fit.
- * It does not depend on the request, so that no request can change the pixels.
+ * Size of the reduced picture: never enlarged, and large enough for the longest thumbnail and for the encoder's input by its fit, be it of
+ * the whole or of the part that is cut out of it. Nothing else of the request counts, so that the same part always has the same pixels.
  */
-function reducedSize(picture: Size, preprocessing: Preprocessing): Size {
-  const scales = [preprocessing.width / picture.width, preprocessing.height / picture.height];
+function reducedSize(picture: Size, preprocessing: Preprocessing, crop: Region = { x: 0, y: 0, width: 1, height: 1 }): Size {
+  const part = { width: picture.width * crop.width, height: picture.height * crop.height };
+  const scales = [preprocessing.width / part.width, preprocessing.height / part.height];
   const forEncoder = preprocessing.fit === 'contain' ? Math.min(...scales) : Math.max(...scales);
-  const forThumbnail = THUMBNAIL_SIZE_MAX / Math.max(picture.width, picture.height);
+  const forThumbnail = THUMBNAIL_SIZE_MAX / Math.max(part.width, part.height);
   const scale = Math.max(forEncoder, forThumbnail);
   if (scale * REDUCTION_MIN > 1) return picture;
   return { width: Math.max(1, Math.round(picture.width * scale)), height: Math.max(1, Math.round(picture.height * scale)) };

@@ -1,4 +1,5 @@
 import { SearchError } from '../errors.js';
+import type { DecodeWishes } from './decoder-messages.js';
 import type { DecodedImage, DecodeRequest, DecodeTimes } from './image-decoder.js';
 
 export type DecodeResult = { readonly image: DecodedImage; readonly times: DecodeTimes };
@@ -9,7 +10,7 @@ export type DecodeResult = { readonly image: DecodedImage; readonly times: Decod
  */
 export class DecodeJob {
   readonly bytes: Uint8Array;
-  readonly thumbnail: boolean;
+  readonly wishes: DecodeWishes;
   readonly result: Promise<DecodeResult>;
   readonly queuedAt = performance.now();
   readonly #settled = new AbortController();
@@ -21,7 +22,7 @@ export class DecodeJob {
 
   constructor(bytes: Uint8Array, request: DecodeRequest) {
     this.bytes = bytes;
-    this.thumbnail = request.thumbnail;
+    this.wishes = { thumbnail: request.thumbnail, crop: request.crop, views: request.views };
     this.#request = request;
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve;

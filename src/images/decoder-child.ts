@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { fromErrorData, SearchError } from '../errors.js';
 import type { DecodeSettings } from './decode-image.js';
 import { THUMBNAIL_SIZE_MAX } from './decode-image.js';
-import { type DecodedHead, type DecoderReply, FrameReader, writeFrame } from './decoder-messages.js';
-import type { DecodedImage } from './image-decoder.js';
+import { type DecodedHead, type DecoderReply, type DecodeWishes, FrameReader, writeFrame } from './decoder-messages.js';
+import type { DecodedImage, DecodedView } from './image-decoder.js';
+import { DIHEDRAL_VARIANTS } from './perceptual-hash.js';
 
 export type DecoderChildOptions = {
   readonly settings: DecodeSettings;
@@ -21,7 +22,7 @@ export type DecoderChildOptions = {
 /** One image for {@link DecoderChild.decode}. */
 export type ChildJob = {
   readonly bytes: Uint8Array;
-  readonly thumbnail: boolean;
+  readonly wishes: DecodeWishes;
   /** Estimated memory that needs no asking. */
   readonly allowanceBytes: number;
   /** Asked where an image needs more; the deadline stands still meanwhile. False gives the image up. Rejects to fail it. */
@@ -32,6 +33,7 @@ type JobUnderWay = {
   readonly resolve: (image: DecodedImage) => void;
   readonly reject: (error: unknown) => void;
   readonly admit: ChildJob['admit'];
+  readonly wishes: DecodeWishes;
   /** Why `admit` rejected. */
   refusal?: unknown;
 };
@@ -91,9 +93,9 @@ export class DecoderChild {
     if (this.#job !== undefined) throw new Error('A decoder was given a second image. This is a bug.');
     return new Promise((resolve, reject) => {
       if (!this.#isAlive) return reject(this.#death('it was gone already'));
-      this.#job = { resolve, reject, admit: job.admit };
+      this.#job = { resolve, reject, admit: job.admit, wishes: job.wishes };
       this.#limitDecodeTime();
-      writeFrame(this.#socket, { type: 'decode', thumbnail: job.thumbnail, allowanceBytes: job.allowanceBytes }, [job.bytes]);
+      writeFrame(this.#socket, { type: 'decode', ...job.wishes, allowanceBytes: job.allowanceBytes }, [job.bytes]);
     });
   }
 
@@ -147,7 +149,7 @@ export class DecoderChild {
       this.#askAdmission(job, reply.bytes);
       return;
     }
-    const image = reply.type === 'decoded' ? readImage(reply.image, body, this.#options.settings) : undefined;
+    const image = reply.type === 'decoded' ? readImage(reply.image, body, job.wishes, this.#options.settings) : undefined;
     this.#job = undefined;
     this.rssBytes = reply.rssBytes;
     this.imagesDecoded++;
@@ -200,7 +202,7 @@ export class DecoderChild {
 
   #replyBytesMax(): number {
     const { width, height } = this.#options.settings.preprocessing;
-    return width * height * 3 + THUMBNAIL_BYTES_MAX;
+    return (1 + DIHEDRAL_VARIANTS.length) * (width * height * 3 + HASH_BYTES) + SHA256_BYTES + THUMBNAIL_BYTES_MAX;
   }
 }
 
@@ -213,20 +215,21 @@ const HASH_BYTES = 32;
 const THUMBNAIL_BYTES_MAX = THUMBNAIL_SIZE_MAX * THUMBNAIL_SIZE_MAX * 4 + 4096;
 
 /** Takes the parts out of a reply, each in memory of its own so that it can be transferred. Throws where they do not add up. */
-function readImage(head: DecodedHead, body: Uint8Array, settings: DecodeSettings): DecodedImage {
+function readImage(head: DecodedHead, body: Uint8Array, wishes: DecodeWishes, settings: DecodeSettings): DecodedImage {
   const { width, height } = settings.preprocessing;
-  const pixelBytes = width * height * 3;
-  const thumbnailAt = SHA256_BYTES + HASH_BYTES + pixelBytes;
-  if (body.length !== thumbnailAt + (head.thumbnailBytes ?? 0)) throw new Error(`A decoder sent ${body.length} bytes that do not add up.`);
-  const { format, perceptualHashQuality } = head;
-  return {
-    format,
-    width: head.width,
-    height: head.height,
-    sha256: body.slice(0, SHA256_BYTES),
-    perceptualHash: body.slice(SHA256_BYTES, SHA256_BYTES + HASH_BYTES),
-    perceptualHashQuality,
-    pixels: { width, height, rgb: body.slice(SHA256_BYTES + HASH_BYTES, thumbnailAt) },
-    thumbnail: head.thumbnailBytes === null ? undefined : body.slice(thumbnailAt),
+  let at = 0;
+  const take = (bytes: number): Uint8Array => {
+    at += bytes;
+    return body.slice(at - bytes, at);
   };
+  const takePixels = () => ({ width, height, rgb: take(width * height * 3) });
+  const { format, perceptualHashQuality } = head;
+  const sha256 = take(SHA256_BYTES);
+  const perceptualHash = take(HASH_BYTES);
+  const pixels = takePixels();
+  const views = (wishes.views ?? []).map((view): DecodedView => ({ view, perceptualHash: take(HASH_BYTES), pixels: takePixels() }));
+  const thumbnail = head.thumbnailBytes === null ? undefined : take(head.thumbnailBytes);
+  if (at !== body.length) throw new Error(`A decoder sent ${body.length} bytes that do not add up.`);
+  const image = { format, width: head.width, height: head.height, sha256, perceptualHash, perceptualHashQuality, pixels, thumbnail };
+  return { ...image, ...(views.length > 0 && { views }) };
 }

@@ -7,16 +7,25 @@ import type { Writable } from 'node:stream';
 import type { SearchErrorData } from '../errors.js';
 import type { DecodeSettings } from './decode-image.js';
 import type { ImageFormat } from './image-decoder.js';
+import type { DihedralVariant } from './perceptual-hash.js';
+import type { Region } from './region.js';
 
 /** To the decoder. `settings` comes first and once; `decode` carries the image as body; `admission` answers `needs`. */
 export type DecoderRequest =
   | { readonly type: 'settings'; readonly settings: DecodeSettings }
-  | { readonly type: 'decode'; readonly thumbnail: boolean; readonly allowanceBytes: number }
+  | ({ readonly type: 'decode'; readonly allowanceBytes: number } & DecodeWishes)
   | { readonly type: 'admission'; readonly admitted: boolean };
+
+/** What is wanted of one image. */
+export type DecodeWishes = {
+  readonly thumbnail: boolean;
+  readonly crop?: Region | undefined;
+  readonly views?: readonly DihedralVariant[] | undefined;
+};
 
 /**
  * From the decoder. `ready` after a probe image was decoded; `needs` where the image costs more than its allowance; then `decoded` (body:
- * SHA-256, perceptual hash, pixels, thumbnail, one after the other) or `failed`. `rssBytes`: the process's memory after the image.
+ * SHA-256, perceptual hash, pixels, then hash and pixels of each view, thumbnail, one after the other) or `failed`. `rssBytes`: the process's memory after the image.
  */
 export type DecoderReply =
   | { readonly type: 'ready' }

@@ -217,7 +217,7 @@ class ProcessPool implements DecoderPool {
       return admitted;
     };
     try {
-      const image = await child.decode({ bytes: job.bytes, thumbnail: job.thumbnail, allowanceBytes: this.#allowanceBytes, admit });
+      const image = await child.decode({ bytes: job.bytes, wishes: job.wishes, allowanceBytes: this.#allowanceBytes, admit });
       const decodeMs = performance.now() - startedAt - waitedMs;
       this.#meanDecodeMs += (decodeMs - this.#meanDecodeMs) / 16;
       job.succeed({ image, times: { queueMs: startedAt - job.queuedAt + waitedMs, decodeMs } });

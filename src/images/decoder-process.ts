@@ -37,15 +37,25 @@ async function run(): Promise<void> {
       if (!(await admission)) throw new SearchError('DEADLINE_EXCEEDED', 'The image was given up while it waited for memory.');
     };
     try {
-      const { thumbnail, sha256, perceptualHash, pixels, ...head } = await decodeImage(bytes, {
+      const {
+        thumbnail,
+        sha256,
+        perceptualHash,
+        pixels,
+        views = [],
+        ...head
+      } = await decodeImage(bytes, {
         ...settings,
         thumbnail: request.thumbnail,
+        crop: request.crop,
+        views: request.views,
         admit,
       });
       const { format, width, height, perceptualHashQuality } = head;
       const image = { format, width, height, perceptualHashQuality, thumbnailBytes: thumbnail?.length ?? null };
       const rssBytes = process.memoryUsage.rss();
-      reply({ type: 'decoded', image, rssBytes }, [sha256, perceptualHash, pixels.rgb, thumbnail ?? new Uint8Array()]);
+      const turned = views.flatMap((view) => [view.perceptualHash, view.pixels.rgb]);
+      reply({ type: 'decoded', image, rssBytes }, [sha256, perceptualHash, pixels.rgb, ...turned, thumbnail ?? new Uint8Array()]);
     } catch (error) {
       reply({ type: 'failed', error: toErrorData(error, 'DECODER_FAILED'), rssBytes: process.memoryUsage.rss() });
     }

@@ -1,4 +1,6 @@
+import type { DihedralVariant } from './perceptual-hash.js';
 import type { Pixels } from './pixels.js';
+import type { Region } from './region.js';
 
 /** Formats accepted, recognised by content and never by name. */
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'tiff';
@@ -19,11 +21,20 @@ export type DecodedImage = {
   readonly perceptualHashQuality: number;
   /** WebP without any metadata; undefined where the request said `thumbnail: false`. */
   readonly thumbnail: Uint8Array | undefined;
+  /** The views that the request named, in its order; absent where it named none. */
+  readonly views?: readonly DecodedView[];
 };
+
+/** The same picture turned or mirrored, ready to be encoded and compared. */
+export type DecodedView = { readonly view: DihedralVariant; readonly pixels: Pixels; readonly perceptualHash: Uint8Array };
 
 /** What a caller may ask of one decode. `deadline` is in milliseconds of `performance.now()`. */
 export type DecodeRequest = {
   readonly thumbnail: boolean;
+  /** Pixels, hash and thumbnail are to be of this part of the picture; width, height and SHA-256 stay the whole's. Checked by checkedRegion. */
+  readonly crop?: Region | undefined;
+  /** Turns and mirrors of the picture (of its crop) that are wanted besides. */
+  readonly views?: readonly DihedralVariant[] | undefined;
   readonly deadline?: number;
   readonly signal?: AbortSignal;
 };

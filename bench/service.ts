@@ -12,6 +12,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SETTINGS } from '../src/config.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
 import { decodeImage, restrictSharp } from '../src/images/decode-image.js';
@@ -150,7 +151,7 @@ function serviceCpuMs(): number {
  */
 async function stageCosts(): Promise<StageCosts> {
   restrictSharp();
-  const saved = await readSavedEncoder('models/whitening-cifar10');
+  const saved = await readSavedEncoder(SETTINGS.model.default);
   const { preprocessing } = saved.manifest;
   const runtime = await openOnnxRuntime(saved, { device: 'cpu', threads: 1 });
   const tensor = new Float32Array(3 * preprocessing.width * preprocessing.height);

@@ -11,6 +11,7 @@ import hnswlib from 'hnswlib-node';
 import sharp from 'sharp';
 import type { NewImage } from '../src/catalogue/catalogue.js';
 import { openCatalogue } from '../src/catalogue/open-catalogue.js';
+import { SETTINGS } from '../src/config.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { openEncoder } from '../src/encoder/open-encoder.js';
 import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
@@ -23,7 +24,7 @@ const PHOTOS = '../shared/data/photos/caltech101';
 const SEARCHED = 20_000;
 const THUMBNAIL_BYTES = 8192;
 
-const saved = await readSavedEncoder('models/whitening-cifar10');
+const saved = await readSavedEncoder(SETTINGS.model.default);
 const { preprocessing, dimensions, id } = saved.manifest;
 const work = await mkdtemp(join(tmpdir(), 'likeness-stages-'));
 const names = (await readdir(PHOTOS, { recursive: true })).filter((name) => name.endsWith('.jpg')).slice(0, 100);
@@ -60,7 +61,7 @@ async function benchDecode(): Promise<Pixels[]> {
 }
 
 async function benchEncode(pixels: readonly Pixels[]): Promise<void> {
-  const encoder = await openEncoder({ folder: 'models/whitening-cifar10', device: 'cpu', threads: 1 });
+  const encoder = await openEncoder({ folder: SETTINGS.model.default, device: 'cpu', threads: 1 });
   const runtime = await openOnnxRuntime(saved, { device: 'cpu', threads: 1 });
   for (const count of [1, 32]) {
     const batch = new Float32Array(count * 3 * preprocessing.width * preprocessing.height);

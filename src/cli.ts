@@ -10,6 +10,7 @@ import type { ExportFlags } from './commands/export.js';
 import type { WhiteningFlags } from './commands/fit-whitening.js';
 import type { ImportFlags } from './commands/import.js';
 import type { SearchFlags } from './commands/search.js';
+import type { RestoreFlags, SnapshotFlags } from './commands/snapshot.js';
 import type { TrainFlags } from './commands/train.js';
 import { flagOf, SETTINGS, type Setting, type SettingName, variableOf } from './config.js';
 import { requireNativeModules } from './native-modules.js';
@@ -76,6 +77,24 @@ program
   .option('--deep', 'compare every vector of the indexes with its record as well', false)
   .option('--hnsw-m <n>', 'the setting that the indexes were written with', wholeNumber(4, 64), SETTINGS.hnswM.default)
   .action(run(async (flags: CheckFlags) => (await import('./commands/check.js')).runCheck(flags)));
+
+program
+  .command('snapshot')
+  .description('Write a verified copy of all collections to one file, while the service runs (or of a folder that none runs on).')
+  .option('--url <url>', 'running service (LIKENESS_URL; http://127.0.0.1:8080 if not given)')
+  .option('--api-key <key>', 'its key, of role admin (better: LIKENESS_API_KEY)')
+  .option('--data <folder>', 'folder of the catalogue; no service may run on it')
+  .requiredOption('--out <file>', 'file to write, a tar; replaced when the new one is whole')
+  .option('--keep', 'leave the snapshot in the service as well', false)
+  .action(run(async (flags: SnapshotFlags) => (await import('./commands/snapshot.js')).runSnapshot(flags)));
+
+program
+  .command('restore')
+  .argument('<file>', 'snapshot')
+  .description('Make a data folder of a snapshot, after verifying every byte of it.')
+  .requiredOption('--data <folder>', 'folder to make; it must be empty or not exist')
+  .option('--max-bytes <n>', 'what the snapshot may unpack to', wholeNumber(1, Number.MAX_SAFE_INTEGER), 1024 * 1024 * MEBIBYTE)
+  .action(run(async (file: string, flags: RestoreFlags) => (await import('./commands/snapshot.js')).runRestore(file, flags)));
 
 program
   .command('fit-whitening')

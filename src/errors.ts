@@ -16,6 +16,7 @@ export const ERROR_TABLE = {
   FORBIDDEN: { httpStatus: 403, remedy: 'Use a key whose role allows this route.' },
   NOT_FOUND: { httpStatus: 404, remedy: 'Check the path, the collection and the id.' },
   REQUEST_TIMEOUT: { httpStatus: 408, remedy: 'Send the whole request faster.' },
+  SNAPSHOT_IN_PROGRESS: { httpStatus: 409, remedy: 'Wait for the snapshot that is being made; GET /snapshots lists it when it is whole.' },
   ID_EXISTS: { httpStatus: 409, remedy: 'Choose another id, or add ?replace=true to replace the stored image.' },
   UPLOAD_TOO_LARGE: { httpStatus: 413, remedy: 'Send a smaller file, or raise the named setting.' },
   TOO_MANY_FILES: { httpStatus: 413, remedy: 'Send fewer files in one request, or raise the named setting.' },
@@ -45,6 +46,10 @@ export const ERROR_TABLE = {
   DEVICE_UNAVAILABLE: { httpStatus: 500, remedy: 'Choose another --device, or install what the message names.' },
   CATALOGUE_LOCKED: { httpStatus: 500, remedy: 'Stop the other process that uses this data folder.' },
   CATALOGUE_DAMAGED: { httpStatus: 500, remedy: 'Restore the data folder from a backup; `likeness check` names the damage.' },
+  SNAPSHOT_DAMAGED: { httpStatus: 422, remedy: 'Restore another snapshot; this file was cut, changed, or is none.' },
+  SNAPSHOT_FORMAT: { httpStatus: 422, remedy: 'Restore it with the version of Likeness that the message names.' },
+  SNAPSHOT_TOO_LARGE: { httpStatus: 413, remedy: 'Raise --max-bytes if the snapshot is yours.' },
+  FOLDER_NOT_EMPTY: { httpStatus: 409, remedy: 'Restore into a folder that is empty or does not exist yet.' },
   NATIVE_MODULE_MISSING: { httpStatus: 500, remedy: 'Run the command that the message names.' },
 } as const satisfies Record<string, ErrorEntry>;
 

@@ -1,11 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { SearchError } from '../errors.js';
 import type { CatalogueStatistics, Neighbour, NeighbourQuery, Sequence } from './catalogue.js';
 import type { CommitReport, ReadRequest, RequestOutcome, WriteRequest } from './catalogue-requests.js';
 import { checkCollectionName, checkedImageId, checkedNewImage, checkedPage, checkedQuery } from './checked-input.js';
 import { CollectionIndex } from './collection-index.js';
 import { ExactIndex } from './exact-index.js';
-import type { HnswIndex, HnswSettings } from './hnsw-index.js';
+import { faultOfGraph } from './graph-fault.js';
+import type { HnswSettings } from './hnsw-index.js';
 import { flushFolder, IndexFiles } from './index-file.js';
 import { PassSets } from './pass-sets.js';
 import { RecordStore, type StoreChange } from './record-store.js';
@@ -31,9 +33,6 @@ export type EngineOptions = {
 
 type Indexed = { readonly index: CollectionIndex; readonly name: string; changes: number };
 
-/** Vectors of a loaded graph that are compared with the store's. */
-const SPOT_CHECKS = 32;
-
 /**
  * One owner of record store and indexes, on one thread, with no queue of its own: `RequestTurns` decides what is done when. Every call leaves
  * index and store in step, and what `write` answered is on disk and found by the very next search.
@@ -45,7 +44,9 @@ export class CatalogueEngine {
   readonly #files: IndexFiles;
   readonly #collections = new Map<number, Indexed>();
   readonly #passSets = new PassSets();
+  /** The work on files that is going on: saving or copying, one at a time. */
   #saving: Promise<void> | undefined;
+  readonly #closing = new AbortController();
 
   /** Opens the folder, made where it is missing, and takes its lock. Blocks until every collection can be searched. Throws as StoreDatabase does. */
   constructor(options: EngineOptions) {
@@ -237,10 +238,21 @@ export class CatalogueEngine {
   }
 
   #save(leastChanges: number): Promise<void> {
-    this.#saving = this.#saveCollections(leastChanges).finally(() => {
+    return this.#alone(this.#saveCollections(leastChanges));
+  }
+
+  #alone(work: Promise<void>): Promise<void> {
+    this.#saving = work.finally(() => {
       this.#saving = undefined;
     });
     return this.#saving;
+  }
+
+  /** As {@link DurableCatalogue.copyTo}. No index file is written meanwhile: the copied database must know those that are copied. */
+  async copyTo(folder: string): Promise<void> {
+    while (this.#saving !== undefined) await this.#saving.catch(() => undefined);
+    this.#files.copyTo(join(folder, 'indexes'));
+    await this.#alone(this.#database.copyTo(join(folder, 'catalogue.db'), this.#closing.signal));
   }
 
   async #saveCollections(leastChanges: number): Promise<void> {
@@ -267,6 +279,7 @@ export class CatalogueEngine {
 
   /** Saves what can be saved and lets the folder go. A failed save is a warning: the next start builds the index from the records. */
   async close(): Promise<void> {
+    this.#closing.abort(new SearchError('SHUTTING_DOWN', 'The catalogue is closing.'));
     try {
       await this.saveIndexes();
     } catch (error) {
@@ -274,20 +287,4 @@ export class CatalogueEngine {
     }
     this.#database.close();
   }
-}
-
-/** Why a graph read from a file is not the one of these vectors; undefined where it is, and then what was removed since is marked in it. */
-function faultOfGraph(graph: HnswIndex, labels: readonly number[], flat: ExactIndex): string | undefined {
-  const live = labels.filter((label) => flat.has(label));
-  const wanted = flat.labels().filter((label) => label <= graph.highest);
-  if (live.length !== wanted.length) return `it lacks ${wanted.length - live.length} of ${wanted.length} images`;
-  graph.markRemoved(labels.filter((label) => !flat.has(label)));
-  const step = Math.max(1, Math.floor(live.length / SPOT_CHECKS));
-  for (let place = 0; place < live.length; place += step) {
-    const label = live[place]!;
-    const stored = flat.vector(label)!;
-    const inGraph = graph.vector(label);
-    if (inGraph === undefined || stored.some((element, at) => element !== inGraph[at])) return `it holds another vector for image ${label}`;
-  }
-  return undefined;
 }

@@ -1,7 +1,7 @@
 import type { SearchErrorData } from '../errors.js';
-import type { Catalogue } from './catalogue.js';
+import type { DurableCatalogue } from './catalogue.js';
 
-type Methods = Omit<Catalogue, 'close'>;
+type Methods = Omit<DurableCatalogue, 'close'>;
 type RequestOf<Method extends keyof Methods> = {
   [Name in Method]: { readonly method: Name; readonly args: Parameters<Methods[Name]> };
 }[Method];
@@ -9,9 +9,11 @@ type RequestOf<Method extends keyof Methods> = {
 /** What changes records; such requests are committed in groups. */
 export type WriteRequest = RequestOf<'add' | 'remove' | 'patchMetadata'>;
 /** What is answered at once, from one state of records and index. */
-export type ReadRequest = RequestOf<Exclude<keyof Methods, WriteRequest['method'] | 'saveIndexes'>>;
-/** One call of a {@link Catalogue}'s method as data; answered by its value or an error. */
-export type CatalogueRequest = WriteRequest | ReadRequest | RequestOf<'saveIndexes'>;
+export type ReadRequest = RequestOf<Exclude<keyof Methods, WriteRequest['method'] | FileRequest['method']>>;
+/** What writes files beside the database and takes as long as it takes; everything else goes on meanwhile. */
+export type FileRequest = RequestOf<'saveIndexes' | 'copyTo'>;
+/** One call of a {@link DurableCatalogue}'s method as data; answered by its value or an error. */
+export type CatalogueRequest = WriteRequest | ReadRequest | FileRequest;
 
 export type RequestOutcome = { readonly value: unknown } | { readonly error: unknown };
 

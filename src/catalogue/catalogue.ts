@@ -114,3 +114,13 @@ export interface Catalogue {
   saveIndexes(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** A catalogue with files of its own. */
+export interface DurableCatalogue extends Catalogue {
+  /**
+   * Writes a copy of database and index files into an existing, empty folder on the same disk, while reads and writes go on: the state at one moment
+   * between two commits, near the end of the copying. Index files may be older than the records, never newer. Not flushed. Rejects with
+   * DISK_FULL, CATALOGUE_DAMAGED or, where the catalogue is closed meanwhile, SHUTTING_DOWN.
+   */
+  copyTo(folder: string): Promise<void>;
+}

@@ -1,8 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   fsyncSync,
+  linkSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -131,17 +134,29 @@ export class IndexFiles {
     }
   }
 
+  /**
+   * Puts the files that side-cars name into a folder, made here: as links, which cost nothing, since a file is never changed once it has its name. What is
+   * amiss with them is left to whoever loads the copy.
+   */
+  copyTo(folder: string): void {
+    mkdirSync(folder);
+    for (const sideCar of readdirSync(this.#folder)) {
+      const key = /^(\d+)\.json$/.exec(sideCar)?.[1];
+      const file = key === undefined ? undefined : namedFile(join(this.#folder, sideCar));
+      // A side-car without its file is no reason to have no copy: the index is built anew from the records.
+      if (file === undefined || !new RegExp(`^${key}-[0-9a-f-]{36}\\.hnsw$`).test(file) || !existsSync(join(this.#folder, file))) continue;
+      for (const name of [file, sideCar]) linkOrCopy(join(this.#folder, name), join(folder, name));
+    }
+  }
+
   /** Removes what a killed save left behind, and files that no side-car names. */
   removeStrays(): void {
     const names = readdirSync(this.#folder);
     const named = new Set<string>();
     for (const name of names.filter((name) => name.endsWith('.json'))) {
       named.add(name);
-      try {
-        named.add((JSON.parse(readFileSync(join(this.#folder, name), 'utf8')) as SideCar).file); // a name that is only compared
-      } catch {
-        // An unreadable side-car names no file; load() reports it and the next save replaces it.
-      }
+      const file = namedFile(join(this.#folder, name));
+      if (file !== undefined) named.add(file);
     }
     for (const name of names) if (!named.has(name)) rmSync(join(this.#folder, name), { force: true, recursive: true });
   }
@@ -185,6 +200,24 @@ export function flushFolder(folder: string): void {
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** The file a side-car names, unchecked. An unreadable one names none; load() reports it and the next save replaces it. */
+function namedFile(sideCarPath: string): string | undefined {
+  try {
+    return String((JSON.parse(readFileSync(sideCarPath, 'utf8')) as SideCar).file); // compared with names before it is used
+  } catch {
+    return undefined;
+  }
+}
+
+/** Not every file system has links. */
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to); // throws what is really wrong
   }
 }
 

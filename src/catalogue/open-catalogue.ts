@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { fromErrorData, SearchError } from '../errors.js';
-import type { Catalogue, CatalogueStatistics, ImageId, Metadata, NeighbourQuery, NewImage } from './catalogue.js';
+import type { Catalogue, CatalogueStatistics, DurableCatalogue, ImageId, Metadata, NeighbourQuery, NewImage } from './catalogue.js';
 import { type CatalogueRequest, type CommitReport, isWrite, type MessageFromWorker, type MessageToWorker } from './catalogue-requests.js';
 import type { WorkerOptions } from './catalogue-worker.js';
 import { checkCollectionName, checkedImageId, checkedNewImage, checkedQuery } from './checked-input.js';
@@ -46,7 +46,7 @@ export type CatalogueOptions = {
  * keep their buffers; answers are handed over. Rejects with ENCODER_MISMATCH, CATALOGUE_LOCKED, CATALOGUE_DAMAGED, DISK_FULL,
  * NATIVE_MODULE_MISSING or INVALID_SETTINGS.
  */
-export async function openCatalogue(options: CatalogueOptions): Promise<Catalogue> {
+export async function openCatalogue(options: CatalogueOptions): Promise<DurableCatalogue> {
   const catalogue = new WorkerCatalogue(options);
   await catalogue.opened;
   return catalogue;
@@ -59,7 +59,7 @@ type Pending = {
   readonly bytes: number;
 };
 
-class WorkerCatalogue implements Catalogue {
+class WorkerCatalogue implements DurableCatalogue {
   readonly opened: Promise<void>;
   readonly #options: CatalogueOptions;
   readonly #limits: { readonly queue: number; readonly bytes: number };
@@ -167,6 +167,10 @@ class WorkerCatalogue implements Catalogue {
 
   async saveIndexes(): Promise<void> {
     return this.#call({ method: 'saveIndexes', args: [] });
+  }
+
+  async copyTo(folder: string): Promise<void> {
+    return this.#call({ method: 'copyTo', args: [folder] });
   }
 
   /** Answers what was asked before, saves the index files, lets the folder go. Later calls are SHUTTING_DOWN; closing again waits for the same. */

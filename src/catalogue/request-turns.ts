@@ -38,7 +38,8 @@ export class RequestTurns {
 
   push(request: CatalogueRequest, answer: (outcome: RequestOutcome) => void): void {
     if (this.#isClosed) answer({ error: new SearchError('SHUTTING_DOWN', 'The catalogue is closing.') });
-    else if (request.method === 'saveIndexes') this.#saveIndexes(answer);
+    else if (request.method === 'saveIndexes') void this.#answerLater(this.#saveIndexes(), answer);
+    else if (request.method === 'copyTo') void this.#answerLater(this.#engine.copyTo(...request.args), answer);
     else if (isWrite(request)) this.#writes.push({ request, answer });
     else this.#reads.push({ request, answer });
     this.#schedule();
@@ -119,10 +120,14 @@ export class RequestTurns {
   }
 
   /** Waits for graphs that are being built or caught up: a file of half a graph would spare the next start only half. */
-  async #saveIndexes(answer: (outcome: RequestOutcome) => void): Promise<void> {
+  async #saveIndexes(): Promise<void> {
+    while (this.#engine.isRebuilding && !this.#isClosed) await new Promise(setImmediate);
+    await this.#engine.saveIndexes();
+  }
+
+  async #answerLater(work: Promise<void>, answer: (outcome: RequestOutcome) => void): Promise<void> {
     try {
-      while (this.#engine.isRebuilding && !this.#isClosed) await new Promise(setImmediate);
-      await this.#engine.saveIndexes();
+      await work;
       answer({ value: undefined });
     } catch (error) {
       answer({ error });

@@ -3,6 +3,7 @@ import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { SearchError } from '../errors.js';
+import { CopyFlusher } from './copy-flusher.js';
 import { DiskReserve, freeBytes } from './disk-reserve.js';
 import { flushFolder } from './index-file.js';
 import { asStoreError } from './store-errors.js';
@@ -30,6 +31,9 @@ const WAL_BYTES_KEPT = 4096 * WAL_PAGES;
 const ROOM_BYTES = 1024 * 1024;
 /** Pages given back to the file system at a time; small enough for the log that this needs to fit into the released reserve. */
 const VACUUM_PAGES = 256;
+/** Pages copied in one go, a millisecond or two; and the disk that a copy leaves to everything else. */
+const COPY_PAGES = 128;
+const COPY_ROOM_BYTES = 16 * 1024 * 1024;
 
 /**
  * The record store's file: one SQLite database, its lock, its transactions and the disk it lies on. A group of writes is one transaction and one flush
@@ -200,6 +204,28 @@ export class StoreDatabase {
       this.#noted(error); // too little room: tried again after the next write; anything worse is refused from now on
     }
     this.#reserve.restore();
+  }
+
+  /**
+   * Copies the database a little at a time, so that others have their turns in between; what is committed meanwhile is in the copy too. Never leaves less
+   * disk than adding needs. Rejects with DISK_FULL, CATALOGUE_DAMAGED, or the signal's reason.
+   */
+  async copyTo(path: string, signal: AbortSignal): Promise<void> {
+    const flusher = new CopyFlusher(path);
+    try {
+      await this.connection.backup(path, {
+        progress: ({ totalPages, remainingPages }) => {
+          signal.throwIfAborted();
+          this.refuseWithoutRoom(COPY_ROOM_BYTES);
+          flusher.wrote(totalPages - remainingPages);
+          return COPY_PAGES;
+        },
+      });
+    } catch (error) {
+      throw asStoreError(error, this.#options.folder); // not noted: it may be the copy's disk, and says nothing of our own flushes
+    } finally {
+      await flusher.close();
+    }
   }
 
   /** SQLite's own verdict: empty where all is well. `deep` also compares every index with its table. */

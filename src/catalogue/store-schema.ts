@@ -58,6 +58,11 @@ export function migrate(database: BetterSqlite3.Database, identity: StoreIdentit
       for (const [key, value] of Object.entries(identity)) insert.run(key, String(value));
     })();
   }
+  return readIdentity(database);
+}
+
+/** What a record store has written down about itself. Throws CATALOGUE_DAMAGED where it lacks it. */
+export function readIdentity(database: BetterSqlite3.Database): StoreIdentity {
   const rows = database.prepare<[], { key: string; value: string }>('SELECT key, value FROM meta').all();
   const meta = new Map(rows.map(({ key, value }) => [key, value]));
   const [catalogueId, encoderId, dimensions] = ['catalogueId', 'encoderId', 'dimensions'].map((key) => meta.get(key));
@@ -68,4 +73,18 @@ export function migrate(database: BetterSqlite3.Database, identity: StoreIdentit
     );
   }
   return { catalogueId, encoderId, dimensions: Number(dimensions) };
+}
+
+/** Tables, indexes, triggers and views of a database, as one text that can be compared. */
+export function schemaOf(database: BetterSqlite3.Database): string {
+  // SQLite's own tables and indexes too: their names cannot be given to anything else.
+  const rows = database
+    .prepare<[], { type: string; name: string; sql: string | null }>('SELECT type, name, sql FROM main.sqlite_schema')
+    .all();
+  return JSON.stringify(rows.map(({ type, name, sql }) => [type, name, sql]).sort((a, b) => (String(a) < String(b) ? -1 : 1)));
+}
+
+/** The statements that make the tables of a store of this version; every newer one's where it is newer than this Likeness knows. */
+export function migrationsUpTo(version: number): readonly string[] {
+  return MIGRATIONS.slice(0, version);
 }

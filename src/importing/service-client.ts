@@ -1,4 +1,7 @@
 /** What the command line says to a running service: POST /index and POST /search, with patience where the service asks for it. */
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Where the service is and how to speak to it. */
@@ -70,6 +73,27 @@ export async function searchImage(
     return body;
   };
   return (await post(service, `/search?${parameters}`, form)) as { results: SearchResult[]; tookMs: Record<string, number> };
+}
+
+/**
+ * One request without a body, sent once and waited for as long as it takes, unlike by fetch, which gives up after five minutes. Resolves with the
+ * answer, its body to be read. Throws RefusedError for any other answer than 2xx.
+ */
+export async function requestService(
+  service: ServiceAddress,
+  { method, path }: { readonly method: 'GET' | 'POST' | 'DELETE'; readonly path: string },
+): Promise<IncomingMessage> {
+  const url = new URL(path, service.url);
+  const headers = service.apiKey === undefined ? {} : { 'x-api-key': service.apiKey };
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const send = url.protocol === 'https:' ? https.request : http.request;
+    send(url, { method, headers }, resolve)
+      .on('error', (error) => reject(unreachable(service.url, error)))
+      .end();
+  });
+  const { statusCode = 0 } = response;
+  if (statusCode >= 200 && statusCode < 300) return response;
+  throw refusal(statusCode, await json(response).catch(() => ({})));
 }
 
 async function post(service: ServiceAddress, path: string, form: () => FormData, signal?: AbortSignal): Promise<unknown> {

@@ -8,6 +8,7 @@ import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyRequest, LogController, type RouteOptions } from 'fastify';
 import type { Catalogue } from '../catalogue/catalogue.js';
+import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
 import { SearchError } from '../errors.js';
@@ -29,6 +30,7 @@ import { imageRoutes } from './routes/images.js';
 import { indexingRoutes } from './routes/indexing.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { searchingRoutes } from './routes/searching.js';
+import { snapshotRoutes } from './routes/snapshots.js';
 import type { App, ServerContext } from './server-context.js';
 import { createTokenBuckets } from './token-buckets.js';
 
@@ -38,6 +40,7 @@ export type AppParts = {
   readonly decoder: ImageDecoder;
   readonly encoder: Encoder;
   readonly catalogue: Catalogue;
+  readonly snapshots: Snapshots;
   readonly monitoring: Monitoring;
   readonly keys?: readonly ApiKey[];
   readonly log?: LogOptions;
@@ -64,7 +67,7 @@ const MAX_CALLERS = 10_000;
 
 /** Builds the application; it neither listens nor owns its parts. */
 export async function buildApp(parts: AppParts): Promise<Application> {
-  const { settings, decoder, encoder, catalogue, monitoring, log } = parts;
+  const { settings, decoder, encoder, catalogue, snapshots, monitoring, log } = parts;
   const keys = parts.keys ?? (await readApiKeys(settings));
   const version = productVersion();
   const routes: RouteOptions[] = [];
@@ -109,6 +112,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     version,
     encoder,
     catalogue,
+    snapshots,
     monitoring,
     ledger,
     readiness,
@@ -192,6 +196,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   await app.register(indexingRoutes, context);
   await app.register(imageRoutes, context);
   await app.register(collectionRoutes, context);
+  await app.register(snapshotRoutes, context);
   await app.register(documentRoutes, context);
   if (settings.metricsPort === 0) await app.register(metricsRoutes, { monitoring, access: 'read' as const });
 

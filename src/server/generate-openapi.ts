@@ -1,3 +1,4 @@
+import { Snapshots } from '../catalogue/snapshots.js';
 import { readSettings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
 import { openApiDocument } from './api-document.js';
@@ -42,6 +43,7 @@ export async function generateOpenApiDocument(): Promise<string> {
       saveIndexes: never,
       close,
     },
+    snapshots: new Snapshots({ folder: 'none', copyTo: never }),
     monitoring: createMonitoring(),
   });
   try {

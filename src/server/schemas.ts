@@ -183,6 +183,32 @@ export const CollectionsAnswer = Type.Object(
   { ...closed, description: 'All collections.' },
 );
 
+/** Path parameters of one snapshot. */
+export const SnapshotPath = Type.Object(
+  { name: Type.String({ maxLength: 64, description: "The snapshot's name, as listed: the time it was asked for." }) },
+  closed,
+);
+/** One snapshot. Only name and size are known of one whose file was damaged. */
+export const SnapshotAnswer = Type.Object(
+  {
+    name: Type.String(),
+    bytes: Type.Integer({ description: 'Size of its file.' }),
+    whole: Type.Boolean({ description: 'False where its file was damaged: remove it.' }),
+    created: Type.Optional(Type.String({ description: 'ISO 8601, UTC.' })),
+    encoderId: Type.Optional(Type.String()),
+    dimensions: Type.Optional(Type.Integer()),
+    lastSequence: Type.Optional(Type.Integer({ description: 'It holds everything committed up to this number, and nothing after it.' })),
+    images: Type.Optional(Type.Integer()),
+    collections: Type.Optional(Type.Array(Type.Object({ name: Type.String(), images: Type.Integer() }, closed))),
+  },
+  { ...closed, description: 'A snapshot of all collections.' },
+);
+/** All snapshots, oldest first. */
+export const SnapshotsAnswer = Type.Object(
+  { snapshots: Type.Array(SnapshotAnswer) },
+  { ...closed, description: 'All snapshots, oldest first.' },
+);
+
 /** Answer of the probes that only say that the process lives. */
 export const AliveAnswer = Type.Object({ status: Type.Literal('ok') }, { ...closed, description: 'The process serves.' });
 /** Answer of GET /readyz. */

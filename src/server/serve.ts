@@ -1,5 +1,7 @@
 /** The life of the service's process: open the parts, listen, and at the end let every request in flight be answered. */
+import { join } from 'node:path';
 import { openCatalogue } from '../catalogue/open-catalogue.js';
+import { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Device } from '../encoder/encoder.js';
 import { openEncoder } from '../encoder/open-encoder.js';
@@ -93,6 +95,8 @@ async function openAll(
       onFailure: (error) => fail(error),
     }),
   );
+  const snapshots = new Snapshots({ folder: join(settings.data, 'snapshots'), copyTo: (folder) => catalogue.copyTo(folder) });
+  await snapshots.removeLitter();
   const { maxPixels, maxPixelsGif, maxPixelsAvif } = settings;
   const decoder = keep(
     'decoder',
@@ -111,7 +115,7 @@ async function openAll(
   );
   await decoder.ready();
 
-  const application = await buildApp({ settings, decoder, encoder, catalogue, monitoring, keys, log });
+  const application = await buildApp({ settings, decoder, encoder, catalogue, snapshots, monitoring, keys, log });
   const { app } = application;
   warn = (message) => app.log.warn(message);
   for (const message of early) warn(message);

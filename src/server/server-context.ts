@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TSchema, TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
 import type { Catalogue } from '../catalogue/catalogue.js';
+import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
 import type { Budget } from './admission.js';
@@ -20,6 +21,7 @@ export type ServerContext = {
   readonly version: string;
   readonly encoder: Encoder;
   readonly catalogue: Catalogue;
+  readonly snapshots: Snapshots;
   readonly monitoring: Monitoring;
   readonly ledger: RequestLedger;
   readonly readiness: Readiness;

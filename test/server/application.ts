@@ -11,6 +11,7 @@ import sharp from 'sharp';
 import { Check, Errors } from 'typebox/schema';
 import type { Catalogue } from '../../src/catalogue/catalogue.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
+import { Snapshots } from '../../src/catalogue/snapshots.js';
 import { readSettings, type Settings } from '../../src/config.js';
 import { createDecoderPool } from '../../src/images/decoder-pool.js';
 import type { ImageDecoder } from '../../src/images/image-decoder.js';
@@ -51,7 +52,10 @@ export async function startApplication(
   const folder = await mkdtemp(join(tmpdir(), 'likeness-server-'));
   const encoder = createPooledEncoder();
   const { id: encoderId, dimensions, preprocessing } = encoder.description;
-  const catalogue = replaced.catalogue ?? (await openCatalogue({ folder, encoderId, dimensions }));
+  const durable = replaced.catalogue === undefined ? await openCatalogue({ folder, encoderId, dimensions }) : undefined;
+  const catalogue = replaced.catalogue ?? durable!;
+  const copyTo = async (stage: string): Promise<void> => durable?.copyTo(stage);
+  const snapshots = new Snapshots({ folder: join(folder, 'snapshots'), copyTo });
   const { maxPixels, maxPixelsGif: gif, maxPixelsAvif: avif } = settings;
   const limits = { maxPixels: { jpeg: maxPixels, png: maxPixels, webp: maxPixels, tiff: maxPixels, gif, avif } };
   const decoder = replaced.decoder ?? createDecoderPool({ preprocessing, processes: settings.decoders, limits });
@@ -59,7 +63,16 @@ export async function startApplication(
   const lines: string[] = [];
   const log = { level: 'debug', stream: { write: (line: string) => void lines.push(line) } };
   const { onRoute } = replaced;
-  const application = await buildApp({ settings, decoder, encoder, catalogue, monitoring, log, ...(onRoute !== undefined && { onRoute }) });
+  const application = await buildApp({
+    settings,
+    decoder,
+    encoder,
+    catalogue,
+    snapshots,
+    monitoring,
+    log,
+    ...(onRoute !== undefined && { onRoute }),
+  });
   await application.app.ready();
   context.after(async () => {
     await application.app.close();

@@ -26,6 +26,10 @@ const ACCESS: { readonly [route: string]: 'open' | 'read' | 'write' | 'admin' } 
   'GET /images/:id/thumbnail': 'read',
   'GET /images/:id/original': 'read',
   'GET /collections': 'read',
+  'POST /snapshots': 'admin',
+  'GET /snapshots': 'admin',
+  'GET /snapshots/:name': 'admin',
+  'DELETE /snapshots/:name': 'admin',
 };
 const RANK = { none: 0, open: 0, read: 1, write: 2, admin: 3 } as const;
 

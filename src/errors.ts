@@ -18,6 +18,7 @@ export const ERROR_TABLE = {
   REQUEST_TIMEOUT: { httpStatus: 408, remedy: 'Send the whole request faster.' },
   SNAPSHOT_IN_PROGRESS: { httpStatus: 409, remedy: 'Wait for the snapshot that is being made; GET /snapshots lists it when it is whole.' },
   ID_EXISTS: { httpStatus: 409, remedy: 'Choose another id, or add ?replace=true to replace the stored image.' },
+  WRONG_ENCODER: { httpStatus: 409, remedy: 'Send a vector of the encoder that the service runs; GET /readyz names it.' },
   UPLOAD_TOO_LARGE: { httpStatus: 413, remedy: 'Send a smaller file, or raise the named setting.' },
   TOO_MANY_FILES: { httpStatus: 413, remedy: 'Send fewer files in one request, or raise the named setting.' },
   IMAGE_TOO_LARGE: { httpStatus: 413, remedy: 'Scale the image down, or raise the named setting.' },

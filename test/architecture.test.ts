@@ -16,13 +16,14 @@ const ALLOWED: { readonly [room: string]: readonly string[] } = {
   'cli.ts': ['config.ts', 'native-modules.ts', 'commands'],
   commands: ['config.ts', 'server', 'importing', 'training', 'evaluation', 'encoder', 'catalogue', 'images'],
   importing: [],
-  server: ['config.ts', 'images', 'encoder', 'catalogue'],
+  server: ['config.ts', 'images', 'encoder', 'catalogue', 'matching'],
   evaluation: ['images', 'encoder', 'catalogue', 'compile'],
   training: ['images', 'infomax', 'compile', 'encoder'],
   encoder: ['images', 'compile'],
   infomax: [],
   compile: [],
   catalogue: [],
+  matching: [],
   images: [],
 };
 

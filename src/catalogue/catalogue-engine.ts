@@ -182,7 +182,9 @@ export class CatalogueEngine {
       .map(({ label, similarity }) => {
         const image = this.#store.matched(label);
         if (image === undefined) throw new Error(`The index holds ${label}, which the record store does not. This is a bug.`);
-        return { ...image, similarity, sequence: label as Sequence }; // labels are the sequences they were added under
+        const vector = query.withEmbedding === true ? index.vector(label) : undefined;
+        // Labels are the sequences they were added under.
+        return { ...image, similarity, sequence: label as Sequence, ...(vector !== undefined && { embedding: vector }) };
       });
   }
 

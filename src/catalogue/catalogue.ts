@@ -45,7 +45,14 @@ export type AddResult = {
 };
 
 /** Cosine similarity, -1..1; larger is nearer. */
-export type Neighbour = { readonly id: ImageId; readonly similarity: number; readonly metadata: Metadata; readonly sequence: Sequence };
+export type Neighbour = {
+  readonly id: ImageId;
+  readonly similarity: number;
+  readonly metadata: Metadata;
+  readonly sequence: Sequence;
+  /** Where the query asked for it. */
+  readonly embedding?: Float32Array;
+};
 
 export type NeighbourQuery = {
   readonly collection: string;
@@ -58,6 +65,8 @@ export type NeighbourQuery = {
   readonly ef?: number;
   /** Scan every vector instead of the graph. */
   readonly exact?: boolean;
+  /** Answer each neighbour's embedding too. */
+  readonly withEmbedding?: boolean;
 };
 
 export type CollectionStatistics = {

@@ -66,6 +66,11 @@ export class CollectionIndex {
     return { ef: this.#breadth.for(this.size), recall: this.#breadth.recall };
   }
 
+  /** A copy of the vector under a label that `search` gave. */
+  vector(label: number): Float32Array | undefined {
+    return this.#flat.vector(label)?.slice();
+  }
+
   /** Whether `work` has something to do now. */
   get hasWork(): boolean {
     return (

@@ -34,7 +34,7 @@ export const openApiFrame = (version: string) => ({
 
 /** Writes into the document what Fastify's schemas cannot hold: who may use a route, and bodies that routes read by themselves. */
 export const describeRoute: SwaggerTransform = ({ schema, url, route }) => {
-  const { access, form } = route.config ?? {};
+  const { access, form, json } = route.config ?? {};
   const described = { ...schema };
   if (access !== undefined && access !== 'open') {
     described.security = [{ apiKey: [] }, { bearer: [] }];
@@ -42,7 +42,8 @@ export const describeRoute: SwaggerTransform = ({ schema, url, route }) => {
   }
   if (form !== undefined) {
     const raw = Type.Unsafe<Uint8Array>({ type: 'string', format: 'binary', description: 'One picture.' });
-    described.body = { content: { 'multipart/form-data': { schema: form }, 'image/*': { schema: raw } } };
+    const others = json === undefined ? {} : { 'application/json': { schema: json } };
+    described.body = { content: { 'multipart/form-data': { schema: form }, 'image/*': { schema: raw }, ...others } };
   }
   return { schema: described, url };
 };

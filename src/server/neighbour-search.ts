@@ -1,71 +1,40 @@
 import { performance } from 'node:perf_hooks';
 import type { Static } from '@fastify/type-provider-typebox';
-import type { ImageId, Neighbour, NeighbourQuery } from '../catalogue/catalogue.js';
-import { type Filter, parseFilter } from '../catalogue/filter.js';
+import type { ImageId, Neighbour } from '../catalogue/catalogue.js';
 import type { Embedding } from '../encoder/encoder.js';
-import { SearchError } from '../errors.js';
 import type { RequestLife } from './request-ledger.js';
-import { MAX_K, type SearchAnswer, type SearchOptions } from './schemas.js';
+import { cursorAfter, type ParsedSearch } from './search-request.js';
+import { MAX_K, type SearchAnswer } from './search-schemas.js';
 import type { ServerContext } from './server-context.js';
 
 type Answer = Static<typeof SearchAnswer>;
 
-/** A search as the caller asked for it, checked; the embedding is still to come. */
-export type ParsedSearch = Omit<NeighbourQuery, 'embedding'>;
+/** One page of results, and how long the catalogue took. */
+export type FoundPage = Pick<Answer, 'results' | 'nextCursor'> & { readonly searchMs: number };
 
-/** Asks the catalogue and shapes its answer, for POST /search and GET /images/:id/similar alike. */
-export type NeighbourSearch = {
-  /** Throws INVALID_FILTER and INVALID_REQUEST; to be called before any work is done for the request. */
-  parse(options: SearchOptions): ParsedSearch;
-  run(
-    life: RequestLife,
-    embedding: Embedding,
-    search: ParsedSearch,
-    without?: ImageId,
-  ): Promise<{ readonly results: Answer['results']; readonly searchMs: number }>;
-};
+/** Asks the catalogue and shapes its answer, for all searches alike. `without` are left out: the images that ask for their like. */
+export type NeighbourSearch = (
+  life: RequestLife,
+  search: ParsedSearch,
+  asked: { readonly embedding: Embedding; readonly without: readonly ImageId[] },
+) => Promise<FoundPage>;
 
-const DEFAULT_K = 10;
-
-/** Counts its time as stage `search`. `without` leaves one image out, the one that asks for its like. */
+/** Counts its time as stage `search`. A page is a part of one longer list, so a page asks for all that come before it too. */
 export function createNeighbourSearch({ catalogue, monitoring }: Pick<ServerContext, 'catalogue' | 'monitoring'>): NeighbourSearch {
-  return {
-    parse({ collection = 'default', k, limit, minScore, filter, ef, exact }) {
-      if (k !== undefined && limit !== undefined && k !== limit) {
-        throw new SearchError('INVALID_REQUEST', '"k" and "limit" mean the same; send one of them.');
-      }
-      const size = k ?? limit ?? DEFAULT_K;
-      return {
-        collection,
-        k: size,
-        ...(minScore !== undefined && { minSimilarity: minScore }),
-        ...(filter !== undefined && { filter: parseFilterText(filter) }),
-        ...(ef !== undefined && { ef: Math.max(ef, size) }),
-        ...(exact !== undefined && { exact }),
-      };
-    },
-    async run(life, embedding, search, without) {
-      const startedAt = performance.now();
-      // One more than asked for, since the image itself is among its neighbours.
-      const k = without === undefined ? search.k : Math.min(MAX_K, search.k + 1);
-      const neighbours = await life.bound(catalogue.neighbours({ ...search, k, embedding }));
-      const searchMs = performance.now() - startedAt;
-      monitoring.observeStage('search', searchMs);
-      const others = without === undefined ? neighbours : neighbours.filter(({ id }) => id !== without);
-      return { results: others.slice(0, search.k).map((neighbour) => toResult(search.collection, neighbour)), searchMs };
-    },
+  return async (life, { query, offset }, { embedding, without }) => {
+    const startedAt = performance.now();
+    const end = Math.min(MAX_K, offset + query.k);
+    // As many more as are left out, and one to know whether there is a next page.
+    const k = Math.min(MAX_K, end + without.length + 1);
+    const breadth = query.ef === undefined ? {} : { ef: Math.max(query.ef, k) };
+    const neighbours = await life.bound(catalogue.neighbours({ ...query, ...breadth, k, embedding }));
+    const searchMs = performance.now() - startedAt;
+    monitoring.observeStage('search', searchMs);
+    const others = without.length === 0 ? neighbours : neighbours.filter(({ id }) => !without.includes(id));
+    const results = others.slice(offset, end).map((neighbour) => toResult(query.collection, neighbour));
+    const nextCursor = others.length > end ? cursorAfter(end) : undefined;
+    return { results, ...(nextCursor !== undefined && { nextCursor }), searchMs };
   };
-}
-
-/** A filter from the JSON text of a query parameter. Throws INVALID_FILTER. */
-export function parseFilterText(text: string): Filter {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new SearchError('INVALID_FILTER', 'The filter is not JSON.', { cause });
-  }
-  return parseFilter(value);
 }
 
 /** Path of an image's thumbnail. `version` changes when the picture does, so that a browser may keep what it names for ever. */
@@ -93,6 +62,8 @@ function round(milliseconds: number): number {
   return Math.round(milliseconds * 100) / 100;
 }
 
-function toResult(collection: string, { id, similarity, metadata, sequence }: Neighbour): Answer['results'][number] {
-  return { id, score: similarity, metadata, thumbnailUrl: thumbnailUrl(collection, id, sequence) };
+function toResult(collection: string, neighbour: Neighbour): Answer['results'][number] {
+  const { id, similarity, metadata, sequence, embedding } = neighbour;
+  const vector = embedding === undefined ? {} : { vector: Array.from(embedding) };
+  return { id, score: similarity, metadata, thumbnailUrl: thumbnailUrl(collection, id, sequence), ...vector };
 }

@@ -2,6 +2,7 @@
 import type { Embedding, Encoder } from '../encoder/encoder.js';
 import { SearchError } from '../errors.js';
 import type { DecodedImage, ImageDecoder } from '../images/image-decoder.js';
+import type { Region } from '../images/region.js';
 import type { Budget } from './admission.js';
 import type { Monitoring } from './monitoring.js';
 import type { RequestLife } from './request-ledger.js';
@@ -21,7 +22,7 @@ export type EncodedImage = {
  */
 export type EncodeImage = (
   bytes: Uint8Array,
-  options: { readonly life: RequestLife; readonly thumbnail: boolean },
+  options: { readonly life: RequestLife; readonly thumbnail: boolean; readonly crop?: Region | undefined },
 ) => Promise<EncodedImage>;
 
 /** Puts decoder and encoder in a row, under one bound on the images between them. */
@@ -32,7 +33,7 @@ export function createPipeline(parts: {
   readonly monitoring: Monitoring;
 }): EncodeImage {
   const { decoder, encoder, inFlight, monitoring } = parts;
-  return async (bytes, { life, thumbnail }) => {
+  return async (bytes, { life, thumbnail, crop }) => {
     const { deadline, signal } = life;
     inFlight.take(1);
     const work = run();
@@ -45,7 +46,7 @@ export function createPipeline(parts: {
 
     async function run(): Promise<EncodedImage> {
       signal.throwIfAborted();
-      const { image, times } = await decoder.decode(bytes, { thumbnail, deadline, signal });
+      const { image, times } = await decoder.decode(bytes, { thumbnail, crop, deadline, signal });
       const { embedding, queueMs: encodeQueueMs, encodeMs } = await encoder.encode(image.pixels, { deadline, signal });
       if (embedding.length !== encoder.description.dimensions) {
         throw new SearchError('ENCODER_FAILED', `The encoder gave ${embedding.length} dimensions, not ${encoder.description.dimensions}.`);

@@ -1,29 +1,31 @@
 /** Requests and answers of every route, as JSON Schema. They validate, serialise and are the source of openapi.yaml. */
-import { type Static, Type } from '@fastify/type-provider-typebox';
+import { Type } from '@fastify/type-provider-typebox';
 
-const closed = { additionalProperties: false };
+/** Objects name all their properties. */
+export const closed = { additionalProperties: false };
 
-/** What one request may ask for at most. */
-export const MAX_K = 1000;
 /** The largest page of GET /images. */
 export const MAX_PAGE = 1000;
 const DEFAULT_PAGE = 50;
 const MAX_FILTER_CHARACTERS = 16_384;
 
-/** A collection's name; it appears in URLs, logs and metric labels, so its alphabet is narrow. */
+/** What a collection may be called. It appears in URLs, logs and metric labels, so its alphabet is narrow. */
+export const COLLECTION_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$';
+/** A collection's name. */
 export const CollectionName = Type.String({
-  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$',
+  pattern: COLLECTION_PATTERN,
   default: 'default',
   description: 'Name of the collection.',
 });
-const ImageIdText = Type.String({ minLength: 1, maxLength: 255, description: "The image's id: 1 to 255 bytes of UTF-8." });
-const FilterText = Type.String({
+/** An image's id as text. */
+export const ImageIdText = Type.String({ minLength: 1, maxLength: 255, description: "The image's id: 1 to 255 bytes of UTF-8." });
+/** A filter as JSON text. */
+export const FilterText = Type.String({
   maxLength: MAX_FILTER_CHARACTERS,
   description: 'Filter on metadata, as JSON; docs/api.md describes the language.',
 });
-const MetadataObject = Type.Unsafe<{ readonly [key: string]: unknown }>({ type: 'object', additionalProperties: true });
-const Cosine = Type.Number({ description: 'Cosine similarity, -1 to 1; larger is nearer.' });
-const Milliseconds = Type.Number({ minimum: 0 });
+/** What a user keeps with an image. */
+export const MetadataObject = Type.Unsafe<{ readonly [key: string]: unknown }>({ type: 'object', additionalProperties: true });
 
 /** Path parameters of one image. */
 export const ImagePath = Type.Object({ id: ImageIdText }, closed);
@@ -37,19 +39,6 @@ export const ThumbnailQuery = Type.Object(
   },
   closed,
 );
-
-const searchOptions = {
-  k: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'Most results; 10 if not given.' })),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'The same as k.' })),
-  minScore: Type.Optional(Type.Number({ minimum: -1, maximum: 1, description: 'Least score of a result.' })),
-  filter: Type.Optional(FilterText),
-  ef: Type.Optional(Type.Integer({ minimum: 8, maximum: 4000, description: 'Breadth of the graph search; larger finds more, slower.' })),
-  exact: Type.Optional(Type.Boolean({ description: 'Compare with every image instead of walking the graph.' })),
-  collection: Type.Optional(CollectionName),
-};
-/** Options of a search, in the query or as multipart fields. */
-export const SearchQuery = Type.Object(searchOptions, closed);
-export type SearchOptions = Static<typeof SearchQuery>;
 
 /** Query of POST /index. */
 export const IndexQuery = Type.Object(
@@ -123,19 +112,6 @@ export const IndexAnswer = Type.Object(
 );
 /** Answer of POST /index where every file of several failed: the error of the gravest, and each file's own. */
 export const IndexErrorAnswer = Type.Object({ ...ErrorAnswer.properties, images: Type.Optional(Type.Array(FailedImage)) }, closed);
-
-/** Answer of POST /search and GET /images/:id/similar. */
-export const SearchAnswer = Type.Object(
-  {
-    encoder: Type.Object({ name: Type.String(), id: Type.String() }, closed),
-    tookMs: Type.Object(
-      { queue: Milliseconds, decode: Milliseconds, encode: Milliseconds, search: Milliseconds, total: Milliseconds },
-      closed,
-    ),
-    results: Type.Array(Type.Object({ id: Type.String(), score: Cosine, metadata: MetadataObject, thumbnailUrl: Type.String() }, closed)),
-  },
-  { ...closed, description: 'Nearest images, best first.' },
-);
 
 /** One image as GET /images/:id answers it. */
 export const ImageAnswer = Type.Object(
@@ -232,7 +208,8 @@ export const WelcomeAnswer = Type.Object(
   { ...closed, description: 'What this service is.' },
 );
 
-const binary = (description: string) => Type.Unsafe<Uint8Array>({ type: 'string', format: 'binary', description });
+/** A file inside a form. */
+export const binary = (description: string) => Type.Unsafe<Uint8Array>({ type: 'string', format: 'binary', description });
 
 /** An answer that is a file of its own type and no JSON. */
 export function fileAnswer(type: string, description: string) {
@@ -244,8 +221,6 @@ const nothing = Type.Null({ description: 'Done.' });
 /** Answer without a body. */
 export const NoContent = nothing;
 
-/** Multipart form of POST /search, for the document; upload.ts reads it. */
-export const SearchForm = Type.Object({ image: binary('The picture; any field name will do.'), ...searchOptions });
 /** Multipart form of POST /index, for the document; upload.ts reads it. */
 export const IndexForm = Type.Object({
   images: Type.Array(binary('A picture; any field name will do.')),

@@ -39,5 +39,7 @@ declare module 'fastify' {
     maxBodyBytes?: number;
     /** The multipart form that the route reads by itself, for openapi.yaml. */
     form?: TSchema;
+    /** The JSON body that it takes instead of a form, for openapi.yaml. */
+    json?: TSchema;
   }
 }

@@ -11,8 +11,8 @@ import { ClientGoneError, type RequestLife } from './request-ledger.js';
 
 /** A file of an upload: whole, or why not. `release` gives its memory back to the budget; call it once the bytes are done with. */
 export type ReceivedFile =
-  | { readonly name: string | null; readonly bytes: Buffer; release(): void }
-  | { readonly name: string | null; readonly error: SearchError };
+  | { readonly name: string | null; readonly field: string; readonly bytes: Buffer; release(): void }
+  | { readonly name: string | null; readonly field: string; readonly error: SearchError };
 
 /** How one upload is read. `receive` is called for each file as it arrives; while its promise is pending no further byte is read. */
 export type UploadRequest = {
@@ -23,6 +23,10 @@ export type UploadRequest = {
   readonly maxFiles: number;
   /** Names of the text fields that may stand beside the files. */
   readonly fieldNames: readonly string[];
+  /** Those among them that may be sent several times, and what is told of each value; they are not among the returned fields. */
+  readonly lists?: { readonly names: readonly string[]; readonly receive: (name: string, value: string) => void };
+  /** A form of fields alone will do. */
+  readonly isFileOptional?: boolean;
   readonly receive: (file: ReceivedFile) => Promise<void>;
 };
 
@@ -30,7 +34,7 @@ type LentUpload = UploadRequest & { readonly loan: Loan };
 
 /** Room for boundaries, part headers and text fields beside the files themselves. */
 const OVERHEAD_BYTES = 256 * 1024;
-const MAX_FIELDS = 8;
+const MAX_FIELDS = 48;
 const FIELD_BYTES = 16 * 1024;
 
 /** Largest body of a request with up to `maxFiles` files: what content-length is checked against before the body is read. */
@@ -84,7 +88,7 @@ async function readBody(upload: LentUpload): Promise<ReadonlyMap<string, string>
 
 async function receiveRaw(upload: LentUpload): Promise<void> {
   const { request, life, settings, receive } = upload;
-  const file = await life.bound(collect(upload, request.raw, null, () => false));
+  const file = await life.bound(collect(upload, request.raw, { name: null, field: '' }, () => false));
   if ('bytes' in file && file.bytes.length === 0) throw noImage();
   if ('error' in file) throw file.error;
   if (file.bytes.length > settings.maxUploadBytes) throw tooLarge(settings.maxUploadBytes);
@@ -92,7 +96,7 @@ async function receiveRaw(upload: LentUpload): Promise<void> {
 }
 
 async function receiveParts(upload: LentUpload, onFile: (file: MultipartFile['file']) => void): Promise<ReadonlyMap<string, string>> {
-  const { request, settings, maxFiles, fieldNames, receive } = upload;
+  const { request, settings, maxFiles, fieldNames, lists, receive } = upload;
   const fields = new Map<string, string>();
   let files = 0;
   const parts = request.parts({
@@ -113,7 +117,7 @@ async function receiveParts(upload: LentUpload, onFile: (file: MultipartFile['fi
     if (part.type === 'file') {
       onFile(part.file);
       const name = cleanFileName(part.filename);
-      const file = await collect(upload, part.file, name, () => part.file.truncated);
+      const file = await collect(upload, part.file, { name, field: part.fieldname }, () => part.file.truncated);
       // A form whose file input was left empty sends a part without name and bytes.
       if ('bytes' in file && file.bytes.length === 0 && (part.filename ?? '') === '') continue;
       files += 1;
@@ -121,17 +125,24 @@ async function receiveParts(upload: LentUpload, onFile: (file: MultipartFile['fi
     } else {
       const { fieldname, value } = part;
       if (!fieldNames.includes(fieldname)) throw unknownField(fieldname, fieldNames);
+      const text = typeof value === 'string' ? value : JSON.stringify(value);
       if (fields.has(fieldname)) throw new SearchError('INVALID_REQUEST', `The field "${fieldname}" is sent twice.`);
       if (part.valueTruncated) throw new SearchError('INVALID_REQUEST', `The field "${fieldname}" is longer than its limit.`);
-      fields.set(fieldname, typeof value === 'string' ? value : JSON.stringify(value));
+      if (lists?.names.includes(fieldname)) lists.receive(fieldname, text);
+      else fields.set(fieldname, text);
     }
   }
-  if (files === 0) throw noImage();
+  if (files === 0 && upload.isFileOptional !== true) throw noImage();
   return fields;
 }
 
 /** Gathers a stream into one buffer under the byte limit and the memory budget. Leaves the stream alone, also where it throws. */
-async function collect(upload: LentUpload, stream: Readable, name: string | null, isTruncated: () => boolean): Promise<ReceivedFile> {
+async function collect(
+  upload: LentUpload,
+  stream: Readable,
+  part: { readonly name: string | null; readonly field: string },
+  isTruncated: () => boolean,
+): Promise<ReceivedFile> {
   const { loan, settings, request } = upload;
   const chunks: Buffer[] = [];
   let taken = 0;
@@ -151,14 +162,14 @@ async function collect(upload: LentUpload, stream: Readable, name: string | null
   }
   if (isTruncated() || taken > settings.maxUploadBytes) {
     loan.give(taken);
-    return { name, error: tooLarge(settings.maxUploadBytes) };
+    return { ...part, error: tooLarge(settings.maxUploadBytes) };
   }
   let held = taken;
   const release = (): void => {
     loan.give(held);
     held = 0;
   };
-  return { name, bytes: Buffer.concat(chunks, taken), release };
+  return { ...part, bytes: Buffer.concat(chunks, taken), release };
 }
 
 /**
@@ -204,7 +215,8 @@ async function parsing<T>(step: Promise<T>, request: FastifyRequest): Promise<T>
   }
 }
 
-function noImage(): SearchError {
+/** The answer to a request that holds nothing to look at. */
+export function noImage(): SearchError {
   return new SearchError('NO_IMAGE', 'The request holds no image file.');
 }
 

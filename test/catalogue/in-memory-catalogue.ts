@@ -102,7 +102,8 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
       const matches = collection.index.search(embedding, k, { accepts }).filter(({ similarity }) => similarity >= minSimilarity);
       return matches.map(({ label, similarity }) => {
         const { id, metadata, sequence } = bySequence.get(label)!;
-        return { id, metadata, similarity, sequence };
+        const vector = query.withEmbedding === true ? collection.index.vector(label)?.slice() : undefined;
+        return { id, metadata, similarity, sequence, ...(vector !== undefined && { embedding: vector }) };
       });
     },
     async statistics() {

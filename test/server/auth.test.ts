@@ -16,6 +16,7 @@ const ACCESS: { readonly [route: string]: 'open' | 'read' | 'write' | 'admin' } 
   'GET /readyz': 'open',
   'GET /metrics': 'read',
   'GET /openapi.yaml': 'read',
+  'GET /search': 'read',
   'POST /search': 'read',
   'POST /index': 'write',
   'GET /images': 'read',

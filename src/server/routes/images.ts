@@ -5,7 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ImageId, ImageRecord } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
 import { checkMetadata, parseImageId } from '../names.js';
-import { createNeighbourSearch, parseFilterText, thumbnailUrl, tookMs } from '../neighbour-search.js';
+import { createNeighbourSearch, thumbnailUrl, tookMs } from '../neighbour-search.js';
 import {
   errorAnswers,
   fileAnswer,
@@ -16,10 +16,10 @@ import {
   ListQuery,
   MetadataPatch,
   NoContent,
-  SearchAnswer,
-  SearchQuery,
   ThumbnailQuery,
 } from '../schemas.js';
+import { parseFilterText, parseSearch } from '../search-request.js';
+import { SearchAnswer, SimilarQuery } from '../search-schemas.js';
 import type { ServerContext } from '../server-context.js';
 
 const tags = ['images'];
@@ -105,19 +105,19 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
         tags,
         summary: 'Images like this one',
         params: ImagePath,
-        querystring: SearchQuery,
+        querystring: SimilarQuery,
         response: { 200: SearchAnswer, ...errorAnswers },
       },
     },
     async (request): Promise<Static<typeof SearchAnswer>> => {
       const startedAt = performance.now();
       const { collection, id } = place(request.query, request.params);
-      const search = findNeighbours.parse(request.query);
+      const search = parseSearch(request.query);
       const life = ledger.lifeOf(request);
       const embedding = found(await life.bound(catalogue.embedding(collection, id)), id);
-      const { results, searchMs } = await findNeighbours.run(life, embedding, search, id);
+      const { searchMs, ...page } = await findNeighbours(life, search, { embedding, without: [id] });
       const times = { queueMs: 0, decodeMs: 0, encodeMs: 0, searchMs, totalMs: performance.now() - startedAt };
-      return { encoder: { name: encoder.description.name, id: encoder.description.id }, tookMs: tookMs(times), results };
+      return { encoder: { name: encoder.description.name, id: encoder.description.id }, tookMs: tookMs(times), ...page };
     },
   );
 

@@ -1,0 +1,80 @@
+/** What a search asks for, from its query, form or JSON body: parsed once, before any work is done for it. */
+import type { ImageId, NeighbourQuery } from '../catalogue/catalogue.js';
+import { type Filter, parseFilter } from '../catalogue/filter.js';
+import { SearchError } from '../errors.js';
+import { checkedRegion, type Region } from '../images/region.js';
+import { parseImageId } from './names.js';
+import { MAX_K, type SearchBodyOptions, type SearchOptions } from './search-schemas.js';
+
+/** A search as the caller asked for it, checked; the query's embedding is still to come. */
+export type ParsedSearch = {
+  /** For the catalogue; `k` is what one page holds. */
+  readonly query: Omit<NeighbourQuery, 'embedding'>;
+  /** Results before this page. */
+  readonly offset: number;
+  readonly positiveIds: readonly ImageId[];
+  readonly negativeIds: readonly ImageId[];
+  readonly crop: Region | undefined;
+};
+
+const DEFAULT_K = 10;
+
+/** Throws INVALID_FILTER and INVALID_REQUEST. */
+export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedSearch {
+  const { collection = 'default', k, limit, minScore, filter, ef, exact, cursor, include, crop } = options;
+  if (k !== undefined && limit !== undefined && k !== limit) {
+    throw new SearchError('INVALID_REQUEST', '"k" and "limit" mean the same; send one of them.');
+  }
+  const size = k ?? limit ?? DEFAULT_K;
+  return {
+    query: {
+      collection,
+      k: size,
+      ...(minScore !== undefined && { minSimilarity: minScore }),
+      ...(filter !== undefined && { filter: parseFilterText(filter) }),
+      ...(ef !== undefined && { ef }),
+      ...(exact !== undefined && { exact }),
+      ...(include === 'vector' && { withEmbedding: true }),
+    },
+    offset: cursor === undefined ? 0 : parseCursor(cursor),
+    positiveIds: parseIds(options.id),
+    negativeIds: parseIds(options.negativeId),
+    crop: crop === undefined ? undefined : checkedRegion(typeof crop === 'string' ? parseCrop(crop) : crop),
+  };
+}
+
+/** Cursor of the page that begins after `offset` results; undefined where no page can. */
+export function cursorAfter(offset: number): string | undefined {
+  return offset < MAX_K ? `after-${offset}` : undefined;
+}
+
+/** A filter from the JSON text of a query parameter. Throws INVALID_FILTER. */
+export function parseFilterText(text: string): Filter {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new SearchError('INVALID_FILTER', 'The filter is not JSON.', { cause });
+  }
+  return parseFilter(value);
+}
+
+function parseCursor(cursor: string): number {
+  const offset = Number(/^after-([0-9]{1,4})$/.exec(cursor)?.[1] ?? Number.NaN);
+  if (!(offset > 0 && offset < MAX_K)) throw new SearchError('INVALID_REQUEST', 'The cursor is none that a page gave; start without one.');
+  return offset;
+}
+
+function parseIds(ids: string | readonly string[] | undefined): readonly ImageId[] {
+  if (ids === undefined) return [];
+  return [...new Set(typeof ids === 'string' ? [ids] : ids)].map(parseImageId);
+}
+
+function parseCrop(text: string): Region {
+  const numbers = text.split(',').map((part) => (/^\s*-?[0-9.]+(e-?[0-9]+)?\s*$/i.test(part) ? Number(part) : Number.NaN));
+  const [x, y, width, height] = numbers;
+  if (numbers.length !== 4 || x === undefined || y === undefined || width === undefined || height === undefined) {
+    throw new SearchError('INVALID_REQUEST', 'A crop is four numbers: x,y,width,height.');
+  }
+  return { x, y, width, height };
+}

@@ -1,0 +1,86 @@
+/** Requests and answers of the searches, as JSON Schema; schemas.ts holds those of the other routes. */
+import { type Static, Type } from '@fastify/type-provider-typebox';
+import { binary, COLLECTION_PATTERN, closed, FilterText, ImageIdText, MetadataObject } from './schemas.js';
+
+/** What one request may ask for at most. */
+export const MAX_K = 1000;
+const Cosine = Type.Number({ description: 'Cosine similarity, -1 to 1; larger is nearer.' });
+const Milliseconds = Type.Number({ minimum: 0 });
+
+/** Most examples of one kind (ids, and likewise files) in one search. */
+export const MAX_EXAMPLES = 16;
+const MAX_DIMENSIONS = 65_536;
+
+const idList = (description: string) =>
+  Type.Optional(Type.Union([ImageIdText, Type.Array(ImageIdText, { minItems: 1, maxItems: MAX_EXAMPLES })], { description }));
+const CropText = Type.String({
+  maxLength: 100,
+  description:
+    'x,y,width,height of the part to look at, in fractions of the upright picture (0.25,0,0.5,1). With one positive picture only.',
+});
+const CropObject = Type.Object({ x: Type.Number(), y: Type.Number(), width: Type.Number(), height: Type.Number() }, closed);
+
+const searchOptions = {
+  id: idList('Stored images to find the like of; may be repeated. They are left out of the results.'),
+  negativeId: idList('Stored images that the results shall not be like; may be repeated. They are left out too.'),
+  crop: Type.Optional(CropText),
+  cursor: Type.Optional(Type.String({ maxLength: 32, description: 'nextCursor of the page before; all else as it was then.' })),
+  include: Type.Optional(Type.String({ pattern: '^vector$', description: 'vector: the embedding of each result.' })),
+  k: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'Most results; 10 if not given.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'The same as k.' })),
+  minScore: Type.Optional(Type.Number({ minimum: -1, maximum: 1, description: 'Least score of a result.' })),
+  filter: Type.Optional(FilterText),
+  ef: Type.Optional(Type.Integer({ minimum: 8, maximum: 4000, description: 'Breadth of the graph search; larger finds more, slower.' })),
+  exact: Type.Optional(Type.Boolean({ description: 'Compare with every image instead of walking the graph.' })),
+  // Without a default that the validator would fill in, since it may stand in the query or in the body.
+  collection: Type.Optional(Type.String({ pattern: COLLECTION_PATTERN, description: 'Name of the collection; "default" if not given.' })),
+};
+/** Options of a search, in the query or as multipart fields. */
+export const SearchQuery = Type.Object(searchOptions, closed);
+export type SearchOptions = Static<typeof SearchQuery>;
+const { id: _id, negativeId: _negativeId, crop: _crop, ...similarOptions } = searchOptions;
+/** Query of GET /images/:id/similar: the same without what the path says. */
+export const SimilarQuery = Type.Object(similarOptions, closed);
+/** Body of POST /search as application/json: the same options, and an embedding where there is one already. */
+export const SearchBody = Type.Object(
+  {
+    ...searchOptions,
+    crop: Type.Optional(Type.Union([CropText, CropObject])),
+    embedding: Type.Optional(Type.Array(Type.Number(), { minItems: 1, maxItems: MAX_DIMENSIONS, description: 'A vector to search for.' })),
+    encoderId: Type.Optional(Type.String({ description: 'Id of the encoder that made the embedding; refused where another one runs.' })),
+  },
+  closed,
+);
+export type SearchBodyOptions = Static<typeof SearchBody>;
+
+/** Answer of POST /search and GET /images/:id/similar. */
+export const SearchAnswer = Type.Object(
+  {
+    encoder: Type.Object({ name: Type.String(), id: Type.String() }, closed),
+    tookMs: Type.Object(
+      { queue: Milliseconds, decode: Milliseconds, encode: Milliseconds, search: Milliseconds, total: Milliseconds },
+      closed,
+    ),
+    results: Type.Array(
+      Type.Object(
+        {
+          id: Type.String(),
+          score: Cosine,
+          metadata: MetadataObject,
+          thumbnailUrl: Type.String(),
+          vector: Type.Optional(Type.Array(Type.Number(), { description: "The image's embedding, where include=vector asked for it." })),
+        },
+        closed,
+      ),
+    ),
+    nextCursor: Type.Optional(Type.String({ description: 'For the next page; absent on the last. 1000 results can be reached in all.' })),
+  },
+  { ...closed, description: 'Nearest images, best first.' },
+);
+
+/** Multipart form of POST /search, for the document; upload.ts reads it. */
+export const SearchForm = Type.Object({
+  image: Type.Optional(binary('A picture to find the like of; any field name but "negative", up to eight pictures.')),
+  negative: Type.Optional(binary('A picture that the results shall not be like.')),
+  ...searchOptions,
+});

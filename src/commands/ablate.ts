@@ -7,12 +7,13 @@ import { compareReports, comparisonMarkdown, renderComparison } from '../evaluat
 import type { EvaluationReport } from '../evaluation/evaluation-report.js';
 import { rawPixelEncoder } from '../evaluation/raw-pixels.js';
 import { ABLATION_ROWS, type AblationRow } from '../training/ablation.js';
-import { type PackedDataset, packDataset } from '../training/packed-dataset.js';
+import type { PackedDataset } from '../training/packed-dataset.js';
 import { changed } from '../training/read-recipe.js';
 import { checkedRecipe, preprocessingOf, type Recipe } from '../training/recipe.js';
 import { readReport } from './compare.js';
-import { type DataSource, openDataSource } from './data-sources.js';
+import type { DataSource } from './data-sources.js';
 import { type Decoding, measureEncoder, openDecoding, REPORT_DATA, writeReports } from './measured-encoder.js';
+import { openPackedSource } from './packed-source.js';
 import { checkpointsOf, engineOf, interruptible, recipeOf, type TrainFlags } from './train.js';
 import { openTrainingDisplay, type TrainingDisplay } from './training-display.js';
 import { runTraining } from './training-run.js';
@@ -36,16 +37,8 @@ export async function runAblate(flags: AblateFlags): Promise<number> {
   const decoding = openDecoding(preprocessingOf(base));
   const interruption = interruptible(display);
   try {
-    const { data, cache, heldOut, out } = flags;
-    const source = await openDataSource({ data, cache, heldOut, decode: decoding.decode, onNote: display.note });
-    const dataset = await packDataset({
-      dataset: source.database,
-      source: source.source,
-      preprocessing: preprocessingOf(base),
-      decode: decoding.decode,
-      folder: `${cache}/packed`,
-      onProgress: (done, total) => display.stage('decode', done, total),
-    });
+    const { out } = flags;
+    const { source, dataset } = await openPackedSource(flags, { preprocessing: preprocessingOf(base), decode: decoding.decode, display });
     const beside = await Promise.all((flags.beside ?? []).map(readReport));
     const done: DoneRow[] = [];
     for (const [at, row] of rows.entries()) {

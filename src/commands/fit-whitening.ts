@@ -1,9 +1,9 @@
 import { basename } from 'node:path';
-import { packDataset } from '../training/packed-dataset.js';
 import { packedImages } from '../training/packed-images.js';
 import { fitWhiteningEncoder, WHITENING_PREPROCESSING } from '../training/whitening.js';
-import { openDataSource } from './data-sources.js';
 import { openDecoding } from './measured-encoder.js';
+import { openPackedSource } from './packed-source.js';
+import { openTrainingDisplay } from './training-display.js';
 
 /** Flags of `likeness fit-whitening`. */
 export type WhiteningFlags = {
@@ -15,8 +15,6 @@ export type WhiteningFlags = {
   readonly licence: string;
 };
 
-const REPORT_EVERY_IMAGES = 5000;
-
 /**
  * Fits the whitening encoder and saves it as a folder that `likeness serve --model` takes. Returns the exit code: 0 done, 2 done but some
  * files could not be read.
@@ -24,15 +22,12 @@ const REPORT_EVERY_IMAGES = 5000;
 export async function runFitWhitening(flags: WhiteningFlags): Promise<number> {
   const { data, out, cache, dimensions, regularisation, licence } = flags;
   const decoding = openDecoding(WHITENING_PREPROCESSING);
+  const display = openTrainingDisplay();
   try {
-    const source = await openDataSource({ data, cache, heldOut: 0, decode: decoding.decode, onNote: console.error });
-    const dataset = await packDataset({
-      dataset: source.database,
-      source: source.source,
-      preprocessing: WHITENING_PREPROCESSING,
-      decode: decoding.decode,
-      folder: `${cache}/packed`,
-    });
+    const { source, dataset } = await openPackedSource(
+      { data, cache, heldOut: 0 },
+      { preprocessing: WHITENING_PREPROCESSING, decode: decoding.decode, display },
+    );
     const encoder = await fitWhiteningEncoder({
       images: packedImages(dataset),
       out,
@@ -40,16 +35,14 @@ export async function runFitWhitening(flags: WhiteningFlags): Promise<number> {
       dimensions,
       ...(regularisation !== undefined && { regularisation }),
       dataFacts: { data: source.description, licence, command: `likeness fit-whitening --data ${basename(data)} --out ${basename(out)}` },
-      onProgress: (images) => {
-        if (images % REPORT_EVERY_IMAGES === 0) console.error(`${images} images read`);
-      },
+      onProgress: (images) => display.stage('moments', images, dataset.count),
     });
     dataset.close();
-    for (const { name, reason } of dataset.skipped) console.error(`skipped ${name}: ${reason}`);
     console.log(`${out}: encoder ${encoder.manifest.name}, ${dimensions} dimensions, id ${encoder.manifest.id.slice(0, 12)}`);
     console.log(`Serve it with: likeness serve --model ${out}`);
     return dataset.skipped.length > 0 ? 2 : 0;
   } finally {
+    display.close();
     await decoding.close();
   }
 }

@@ -4,10 +4,9 @@ import { basename } from 'node:path';
 import { fitClosedForm } from '../training/closed-form.js';
 import { saveClosedForm } from '../training/closed-form-export.js';
 import { type ClosedFormOptions, closedFormOptions, closedFormPreprocessing } from '../training/closed-form-options.js';
-import { packDataset } from '../training/packed-dataset.js';
 import { packedImages } from '../training/packed-images.js';
-import { openDataSource } from './data-sources.js';
 import { figuresMarkdown, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
+import { openPackedSource } from './packed-source.js';
 import { openTrainingDisplay } from './training-display.js';
 
 /** What this recipe takes of the flags of `likeness train`. */
@@ -40,22 +39,13 @@ export async function closedFormRecipe(recipe: string): Promise<Partial<ClosedFo
 
 /** Fits, saves, measures and reports. Returns the exit code: 0 done, 2 done but some files could not be read. */
 export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: Partial<ClosedFormOptions>): Promise<number> {
-  const { data, cache, heldOut, out, seed } = flags;
+  const { data, out, seed } = flags;
   const settings = closedFormOptions({ ...recipe, ...(seed !== undefined && { seed }) });
   const preprocessing = closedFormPreprocessing(settings);
   const display = openTrainingDisplay();
   const decoding = openDecoding(preprocessing);
   try {
-    const source = await openDataSource({ data, cache, heldOut, decode: decoding.decode, onNote: display.note });
-    const dataset = await packDataset({
-      dataset: source.database,
-      source: source.source,
-      preprocessing,
-      decode: decoding.decode,
-      folder: `${cache}/packed`,
-      onProgress: (done, total) => display.stage('decode', done, total),
-    });
-    for (const { name, reason } of dataset.skipped) display.note(`skipped ${name}: ${reason}`);
+    const { source, dataset } = await openPackedSource(flags, { preprocessing, decode: decoding.decode, display });
     const startedAt = performance.now();
     const fit = await fitClosedForm({
       images: packedImages(dataset),

@@ -1,10 +1,9 @@
 import { basename } from 'node:path';
-import { packDataset } from '../training/packed-dataset.js';
 import { readRecipe } from '../training/read-recipe.js';
 import { checkedRecipe, preprocessingOf, type Recipe } from '../training/recipe.js';
 import type { Engine } from '../training/training-program.js';
-import { openDataSource } from './data-sources.js';
 import { openDecoding, REPORT_PAGE } from './measured-encoder.js';
+import { openPackedSource } from './packed-source.js';
 import { closedFormRecipe, runTrainClosedForm } from './train-closed-form.js';
 import { openTrainingDisplay, type TrainingDisplay } from './training-display.js';
 import { requireOwnPlace, runTraining, workFolderOf } from './training-run.js';
@@ -48,17 +47,8 @@ export async function runTrain(flags: TrainFlags): Promise<number> {
   const decoding = openDecoding(preprocessingOf(recipe));
   const interruption = interruptible(display);
   try {
-    const { data, cache, heldOut, out } = flags;
-    const source = await openDataSource({ data, cache, heldOut, decode: decoding.decode, onNote: display.note });
-    const dataset = await packDataset({
-      dataset: source.database,
-      source: source.source,
-      preprocessing: preprocessingOf(recipe),
-      decode: decoding.decode,
-      folder: `${cache}/packed`,
-      onProgress: (done, total) => display.stage('decode', done, total),
-    });
-    for (const { name, reason } of dataset.skipped) display.note(`skipped ${name}: ${reason}`);
+    const { data, out } = flags;
+    const { source, dataset } = await openPackedSource(flags, { preprocessing: preprocessingOf(recipe), decode: decoding.decode, display });
     display.note(
       `${dataset.count} images of ${recipe.input.side} x ${recipe.input.side}; recipe ${recipe.name}; checkpoints in ${workFolderOf(out)}`,
     );

@@ -32,6 +32,13 @@ export function asStoreError(error: unknown, folder: string): SearchError {
   }
   if (code === 'ENOSPC' || code === 'EDQUOT')
     return fault('DISK_FULL', `No space is left in ${folder}. Free disk space and start again.`, error);
+  if (code === 'EIO' || code === 'EROFS') {
+    return fault(
+      'CATALOGUE_DAMAGED',
+      `The data folder ${folder} cannot be written (${code}: ${words}). Check disk and rights, then start again.`,
+      error,
+    );
+  }
   const native = asNativeModuleError(error);
   if (native !== undefined) return native;
   return fault('INTERNAL', words, error);

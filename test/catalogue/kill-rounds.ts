@@ -74,8 +74,8 @@ export async function killRounds(folder: string, options: { readonly rounds: num
   return { rounds, acknowledged: expected.acknowledged, removed: expected.removed, warnings };
 }
 
-/** What the killed writers were told, and so what must and must not be there. */
-class Expected {
+/** What writers were told before they were killed, and so what must and must not be there. */
+export class Expected {
   readonly #there = new Map<string, string>();
   readonly #gone = new Set<string>();
   /** Asked for and never answered: either outcome is right, but not half of one. */
@@ -86,6 +86,7 @@ class Expected {
     return this.#gone.size;
   }
 
+  /** Takes in what they said, a line each: what they asked for, and what they were answered. */
   learn(lines: readonly string[]): void {
     for (const line of lines) {
       const [word, content = '', id = ''] = line.split(' ');

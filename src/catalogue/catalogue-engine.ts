@@ -1,12 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SearchError } from '../errors.js';
-import type { CatalogueStatistics, Neighbour, NeighbourQuery, Sequence } from './catalogue.js';
+import type { CatalogueStatistics, Neighbour, NeighbourQuery } from './catalogue.js';
 import type { CommitReport, ReadRequest, RequestOutcome, WriteRequest } from './catalogue-requests.js';
 import { checkCollectionName, checkedImageId, checkedNewImage, checkedPage, checkedQuery } from './checked-input.js';
 import { CollectionIndex } from './collection-index.js';
 import { ExactIndex } from './exact-index.js';
+import { findNeighbours } from './find-neighbours.js';
 import { faultOfGraph } from './graph-fault.js';
+import { HashScan } from './hash-scan.js';
 import type { HnswSettings } from './hnsw-index.js';
 import { flushFolder, IndexFiles } from './index-file.js';
 import { PassSets } from './pass-sets.js';
@@ -31,7 +33,7 @@ export type EngineOptions = {
   readonly collectGarbage: () => void;
 };
 
-type Indexed = { readonly index: CollectionIndex; readonly name: string; changes: number };
+type Indexed = { readonly index: CollectionIndex; readonly hashes: HashScan; readonly name: string; changes: number };
 
 /**
  * One owner of record store and indexes, on one thread, with no queue of its own: `RequestTurns` decides what is done when. Every call leaves
@@ -85,7 +87,10 @@ export class CatalogueEngine {
       this.#options.onWarning(`Index file of collection ${name} is not used, and built anew from the records: ${fault}.`);
     }
     const graph = fault === undefined ? loaded.index : undefined;
-    return { index: new CollectionIndex(this.#options.settings, flat, graph), name, changes: graph === undefined ? flat.size : 0 };
+    const hashes = new HashScan();
+    for (const { sequence, perceptualHash } of this.#store.perceptualHashes(key))
+      if (flat.has(sequence)) hashes.add(sequence, perceptualHash);
+    return { index: new CollectionIndex(this.#options.settings, flat, graph), hashes, name, changes: graph === undefined ? flat.size : 0 };
   }
 
   /** Commits these writes as one group with one flush, puts them into the indexes, and answers each. */
@@ -122,9 +127,13 @@ export class CatalogueEngine {
     const indexed = this.#indexed(collection);
     if (removed !== undefined) {
       indexed.index.remove(removed);
+      indexed.hashes.remove(removed);
       this.#passSets.remove(collection, removed);
     }
-    if (added !== undefined) indexed.index.add(added.sequence, added.embedding);
+    if (added !== undefined) {
+      indexed.index.add(added.sequence, added.embedding);
+      indexed.hashes.add(added.sequence, added.perceptualHash);
+    }
     if (described !== undefined) this.#passSets.put(collection, described.sequence, described.metadataJson);
     if (removed !== undefined || added !== undefined) indexed.changes++;
   }
@@ -135,7 +144,8 @@ export class CatalogueEngine {
     const name = this.#store.collections().find((collection) => collection.key === key)?.name;
     if (name === undefined) throw new Error(`Collection ${key} is not in the record store. This is a bug.`);
     const { settings } = this.#options;
-    const indexed: Indexed = { index: new CollectionIndex(settings, new ExactIndex(settings.dimensions)), name, changes: 0 };
+    const index = new CollectionIndex(settings, new ExactIndex(settings.dimensions));
+    const indexed: Indexed = { index, hashes: new HashScan(), name, changes: 0 };
     this.#collections.set(key, indexed);
     return indexed;
   }
@@ -166,26 +176,10 @@ export class CatalogueEngine {
   #neighbours(query: NeighbourQuery): Neighbour[] {
     const key = this.#store.collectionKey(query.collection);
     if (key === undefined) return [];
-    const { index } = this.#indexed(key);
-    const { embedding, k, filter } = query;
-    const options = { ef: query.ef, exact: query.exact ?? false };
-    const matches =
-      filter === undefined
-        ? index.search(embedding, k, options)
-        : index.searchAmong(embedding, k, {
-            ...options,
-            passes: this.#passSets.passing(key, filter, () => this.#store.passing(key, filter)),
-          });
-    const least = query.minSimilarity ?? Number.NEGATIVE_INFINITY;
-    return matches
-      .filter(({ similarity }) => similarity >= least)
-      .map(({ label, similarity }) => {
-        const image = this.#store.matched(label);
-        if (image === undefined) throw new Error(`The index holds ${label}, which the record store does not. This is a bug.`);
-        const vector = query.withEmbedding === true ? index.vector(label) : undefined;
-        // Labels are the sequences they were added under.
-        return { ...image, similarity, sequence: label as Sequence, ...(vector !== undefined && { embedding: vector }) };
-      });
+    const { index, hashes } = this.#indexed(key);
+    const { filter } = query;
+    const passes = filter === undefined ? undefined : this.#passSets.passing(key, filter, () => this.#store.passing(key, filter));
+    return findNeighbours(query, { index, hashes, store: this.#store, passes });
   }
 
   #statistics(): CatalogueStatistics {

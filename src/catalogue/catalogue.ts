@@ -14,7 +14,10 @@ export type ImageRecord = {
   readonly sequence: Sequence;
   readonly metadata: Metadata;
   readonly sha256: Uint8Array;
+  /** 32 bytes. */
   readonly perceptualHash: Uint8Array;
+  /** 0..100, how much detail the hash speaks of; absent where it was not kept. */
+  readonly perceptualHashQuality?: number;
   readonly format: string;
   readonly width: number;
   readonly height: number;
@@ -50,6 +53,9 @@ export type Neighbour = {
   readonly similarity: number;
   readonly metadata: Metadata;
   readonly sequence: Sequence;
+  readonly sha256: Uint8Array;
+  readonly perceptualHash: Uint8Array;
+  readonly perceptualHashQuality: number | null;
   /** Where the query asked for it. */
   readonly embedding?: Float32Array;
 };
@@ -67,6 +73,11 @@ export type NeighbourQuery = {
   readonly exact?: boolean;
   /** Answer each neighbour's embedding too. */
   readonly withEmbedding?: boolean;
+  /**
+   * Answer also the `limit` nearest of the images whose perceptual hash is within `maxDistance` bits of one of these (1..8, 32 bytes each). They
+   * follow the `k` nearest by embedding and are more than `k` together.
+   */
+  readonly nearHash?: { readonly hashes: readonly Uint8Array[]; readonly maxDistance: number; readonly limit: number };
 };
 
 export type CollectionStatistics = {

@@ -1,5 +1,6 @@
 import { SearchError } from '../errors.js';
 import type { ImageId, NeighbourQuery, NewImage } from './catalogue.js';
+import { HASH_BYTES } from './hash-scan.js';
 import { metadataToJson } from './metadata.js';
 import { unitVector } from './unit-vector.js';
 
@@ -45,6 +46,7 @@ export function checkedQuery(query: NeighbourQuery, dimensions: number): Neighbo
     refuse(`ef must be a whole number from 1 to ${EF_MAX}.`);
   }
   if (query.minSimilarity !== undefined && !Number.isFinite(query.minSimilarity)) refuse('The least similarity must be a finite number.');
+  for (const hash of query.nearHash?.hashes ?? []) if (hash.length !== HASH_BYTES) refuse(`A perceptual hash has ${HASH_BYTES} bytes.`);
   return { ...query, embedding: unitVector(query.embedding, dimensions) };
 }
 

@@ -66,6 +66,11 @@ export class CollectionIndex {
     return { ef: this.#breadth.for(this.size), recall: this.#breadth.recall };
   }
 
+  /** These labels with their similarity, best first. */
+  scored(query: Float32Array, labels: readonly number[]): VectorMatch[] {
+    return labels.length === 0 ? [] : this.#flat.searchAmong(query, labels.length, labels);
+  }
+
   /** A copy of the vector under a label that `search` gave. */
   vector(label: number): Float32Array | undefined {
     return this.#flat.vector(label)?.slice();

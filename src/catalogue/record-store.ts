@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 import { SearchError } from '../errors.js';
-import type { AddResult, ImageId, ImageRecord, Metadata, NewImage, Page, Sequence } from './catalogue.js';
+import type { AddResult, ImageId, ImageRecord, Metadata, Neighbour, NewImage, Page, Sequence } from './catalogue.js';
 import type { Filter } from './filter.js';
 import { filterToSql } from './filter-sql.js';
 import { mergePatch, metadataToJson } from './metadata.js';
@@ -12,7 +12,7 @@ import { LABEL_LIMIT } from './vector-index.js';
 export type StoreChange = {
   readonly collection: number;
   readonly removed?: Sequence;
-  readonly added?: { readonly sequence: Sequence; readonly embedding: Float32Array };
+  readonly added?: { readonly sequence: Sequence; readonly embedding: Float32Array; readonly perceptualHash: Uint8Array };
   /** Metadata of the added image, or of one that it changed of. */
   readonly described?: { readonly sequence: Sequence; readonly metadataJson: string };
 };
@@ -59,6 +59,7 @@ export class RecordStore {
     const now = this.#options.now();
     const { lastInsertRowid } = statements.insertImage.run({
       ...{ collection, id, sha256: image.sha256, perceptualHash: image.perceptualHash, format: image.format, width: image.width },
+      perceptualHashQuality: image.perceptualHashQuality ?? null,
       ...{ height: image.height, bytes: image.bytes, fileName: image.fileName, addedAt: former?.addedAt ?? now, updatedAt: now, metadata },
     });
     const sequence = Number(lastInsertRowid) as Sequence;
@@ -69,7 +70,11 @@ export class RecordStore {
     statements.insertEmbedding.run(sequence, toLittleEndian(embedding));
     statements.insertThumbnail.run(sequence, thumbnail);
     if (original !== undefined) statements.insertOriginal.run(sequence, original);
-    const change = { collection, added: { sequence, embedding }, described: { sequence, metadataJson: metadata } };
+    const change = {
+      collection,
+      added: { sequence, embedding, perceptualHash: image.perceptualHash },
+      described: { sequence, metadataJson: metadata },
+    };
     if (former === undefined) return { value: { id, status: 'added' }, change };
     return { value: { id, status: 'replaced' }, change: { ...change, removed: former.sequence as Sequence } };
   }
@@ -120,10 +125,13 @@ export class RecordStore {
     return blob === undefined ? undefined : fromLittleEndian(blob);
   }
 
-  /** Id and metadata of a search's match. */
-  matched(sequence: number): { readonly id: ImageId; readonly metadata: Metadata } | undefined {
+  /** What is answered of a search's match. */
+  matched(sequence: number): Omit<Neighbour, 'similarity' | 'sequence'> | undefined {
     const row = this.#statements.matched.get(sequence);
-    return row === undefined ? undefined : { id: row.id as ImageId, metadata: JSON.parse(row.metadata) as Metadata };
+    if (row === undefined) return undefined;
+    const [sha256, perceptualHash] = [new Uint8Array(row.sha256), new Uint8Array(row.perceptualHash)];
+    const { id, perceptualHashQuality } = row;
+    return { id: id as ImageId, metadata: JSON.parse(row.metadata) as Metadata, sha256, perceptualHash, perceptualHashQuality };
   }
 
   list(
@@ -161,6 +169,11 @@ export class RecordStore {
     for (const row of this.#statements.embeddings.iterate(collection)) {
       yield { sequence: row.sequence, embedding: fromLittleEndian(new Uint8Array(row.embedding)) };
     }
+  }
+
+  /** Every perceptual hash of a collection. Must be read to its end before anything else is asked of the store. */
+  *perceptualHashes(collection: number): Generator<{ readonly sequence: number; readonly perceptualHash: Uint8Array }> {
+    yield* this.#statements.perceptualHashes.iterate(collection);
   }
 
   /** Largest sequence ever given out. */
@@ -219,9 +232,10 @@ function fromLittleEndian(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
 }
 
-function toRecord(row: ImageRow): ImageRecord {
+function toRecord({ perceptualHashQuality, ...row }: ImageRow): ImageRecord {
   return {
     ...row,
+    ...(perceptualHashQuality !== null && { perceptualHashQuality }),
     id: row.id as ImageId, // checked before it was stored
     sequence: row.sequence as Sequence,
     sha256: new Uint8Array(row.sha256),

@@ -35,6 +35,7 @@ const MIGRATIONS: readonly string[] = [
      generation TEXT NOT NULL,
      PRIMARY KEY (collection, generation)
    ) STRICT, WITHOUT ROWID;`,
+  'ALTER TABLE images ADD COLUMN perceptual_hash_quality INTEGER;', // null: added before it was kept
 ];
 
 /** What a new record store writes down about itself, and every later start is compared with. */

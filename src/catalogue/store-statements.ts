@@ -4,7 +4,8 @@ import type Database from 'better-sqlite3';
 export type BlobPart = 'embedding' | 'thumbnail' | 'original';
 
 /** Columns of one {@link ImageRow}, for statements that are made as they are asked for. */
-export const IMAGE_COLUMNS = `sequence, id, sha256, perceptual_hash AS perceptualHash, format, width, height, bytes, file_name AS fileName,
+export const IMAGE_COLUMNS = `sequence, id, sha256, perceptual_hash AS perceptualHash,
+  perceptual_hash_quality AS perceptualHashQuality, format, width, height, bytes, file_name AS fileName,
   added_at AS addedAt, updated_at AS updatedAt, metadata`;
 
 /** A record as SQLite gives it. */
@@ -13,6 +14,7 @@ export type ImageRow = {
   readonly id: string;
   readonly sha256: Buffer;
   readonly perceptualHash: Buffer;
+  readonly perceptualHashQuality: number | null;
   readonly format: string;
   readonly width: number;
   readonly height: number;
@@ -22,6 +24,9 @@ export type ImageRow = {
   readonly updatedAt: number;
   readonly metadata: string;
 };
+
+/** What is answered of a search's match. */
+type MatchRow = Pick<ImageRow, 'id' | 'metadata' | 'sha256' | 'perceptualHash' | 'perceptualHashQuality'>;
 
 type Plain = 'begin' | 'commit' | 'rollback' | 'savepoint' | 'release' | 'undo';
 type Change =
@@ -43,7 +48,8 @@ export type Statements = { readonly [Name in Plain]: Database.Statement<[]> } & 
   readonly collectionKey: Database.Statement<[string], number>;
   readonly imageById: Database.Statement<[number, string], ImageRow>;
   readonly idBySha256: Database.Statement<[number, Uint8Array], { id: string }>;
-  readonly matched: Database.Statement<[number], { id: string; metadata: string }>;
+  readonly matched: Database.Statement<[number], MatchRow>;
+  readonly perceptualHashes: Database.Statement<[number], { sequence: number; perceptualHash: Buffer }>;
   readonly embeddings: Database.Statement<[number], { sequence: number; embedding: Buffer }>;
   readonly lastSequence: Database.Statement<[], number>;
   readonly knowsGeneration: Database.Statement<[number, string]>;
@@ -68,10 +74,16 @@ export function prepareStatements(database: Database.Database): Statements {
     insertCollection: database.prepare('INSERT INTO collections (name) VALUES (?)'),
     imageById: database.prepare<[number, string], ImageRow>(`SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`),
     idBySha256: database.prepare<[number, Uint8Array], { id: string }>('SELECT id FROM images WHERE collection = ? AND sha256 = ?'),
-    matched: database.prepare<[number], { id: string; metadata: string }>('SELECT id, metadata FROM images WHERE sequence = ?'),
+    matched: database.prepare<[number], MatchRow>(
+      `SELECT id, metadata, sha256, perceptual_hash AS perceptualHash, perceptual_hash_quality AS perceptualHashQuality
+       FROM images WHERE sequence = ?`,
+    ),
+    perceptualHashes: database.prepare<[number], { sequence: number; perceptualHash: Buffer }>(
+      'SELECT sequence, perceptual_hash AS perceptualHash FROM images WHERE collection = ?',
+    ),
     insertImage: database.prepare(
-      `INSERT INTO images (collection, id, sha256, perceptual_hash, format, width, height, bytes, file_name, added_at, updated_at, metadata)
-       VALUES (@collection, @id, @sha256, @perceptualHash, @format, @width, @height, @bytes, @fileName, @addedAt, @updatedAt, @metadata)`,
+      `INSERT INTO images (collection, id, sha256, perceptual_hash, perceptual_hash_quality, format, width, height, bytes, file_name, added_at, updated_at, metadata)
+       VALUES (@collection, @id, @sha256, @perceptualHash, @perceptualHashQuality, @format, @width, @height, @bytes, @fileName, @addedAt, @updatedAt, @metadata)`,
     ),
     insertEmbedding: database.prepare('INSERT INTO embeddings (sequence, embedding) VALUES (?, ?)'),
     insertThumbnail: database.prepare('INSERT INTO thumbnails (sequence, thumbnail) VALUES (?, ?)'),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Catalogue, ImageId } from '../../src/catalogue/catalogue.js';
+import { parseFilter } from '../../src/catalogue/filter.js';
 import { imageId, newImage, thumbnailOf } from './example-images.js';
 import { clusteredVectors } from './synthetic-vectors.js';
 
@@ -244,6 +245,37 @@ export function catalogueContract(name: string, withCatalogue: (use: (catalogue:
       );
     });
 
+    test('answers images of a near hash however low their embedding ranks them, behind the nearest', async (catalogue, draw) => {
+      const perceptualHash = new Uint8Array(32).fill(0xa5);
+      const nearHash = perceptualHash.slice();
+      nearHash[7]! ^= 0b1011;
+      const query = draw();
+      await catalogue.add(
+        'all',
+        newImage('far', opposite(query), { id: imageId('far'), perceptualHash: nearHash, perceptualHashQuality: 71 }),
+      );
+      for (let each = 0; each < 20; each++) await catalogue.add('all', newImage(`other ${each}`, draw()));
+      const ask = { collection: 'all', embedding: query, k: 2 };
+      const plain = await catalogue.neighbours(ask);
+      assert.ok(!plain.some(({ id }) => id === 'far'));
+      const wanted = { hashes: [new Uint8Array(32), perceptualHash], maxDistance: 3, limit: 5 };
+      const both = await catalogue.neighbours({ ...ask, nearHash: wanted });
+      assert.deepEqual(both.slice(0, 2), plain);
+      assert.equal(both.length, 3);
+      assert.deepEqual([both[2]?.id, both[2]?.perceptualHashQuality], ['far', 71]);
+      assert.deepEqual([...both[2]!.perceptualHash], [...nearHash]);
+      assert.ok(both[2]!.similarity < -0.999);
+      assert.equal((await catalogue.neighbours({ ...ask, nearHash: { ...wanted, maxDistance: 2 } })).length, 2);
+      assert.equal(
+        (await catalogue.neighbours({ ...ask, nearHash: wanted, minSimilarity: -0.5 })).filter(({ id }) => id === 'far').length,
+        0,
+      );
+      const filter = parseFilter({ field: 'content', equals: 'other 3' });
+      assert.equal((await catalogue.neighbours({ ...ask, nearHash: wanted, filter })).length, 1);
+      await catalogue.remove('all', imageId('far'));
+      assert.deepEqual(await catalogue.neighbours({ ...ask, nearHash: wanted }), plain);
+    });
+
     test('keeps collections apart', async (catalogue, draw) => {
       const embedding = draw();
       await catalogue.add('one', newImage('a', embedding, { id: imageId('x') }));
@@ -285,4 +317,8 @@ export function catalogueContract(name: string, withCatalogue: (use: (catalogue:
       await catalogue.close();
     });
   });
+}
+
+function opposite(vector: Float32Array): Float32Array {
+  return vector.map((value) => -value);
 }

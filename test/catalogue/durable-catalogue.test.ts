@@ -88,18 +88,17 @@ describe('the durable catalogue', () => {
   it('refuses what its queue cannot hold and goes on', () =>
     withTemporaryFolder(async (folder) => {
       const draw = drawing();
-      const settled = await new Promise<PromiseSettledResult<unknown>[]>((resolve, reject) => {
-        withCatalogue(
-          folder,
-          async (catalogue) => {
-            const adds = Array.from({ length: 30 }, (_, place) => catalogue.add('default', newImage(`${place}`, draw())));
-            const searches = Array.from({ length: 15 }, () => catalogue.neighbours({ collection: 'default', embedding: draw(), k: 1 }));
-            resolve(await Promise.allSettled([...adds, ...searches]));
-            await catalogue.add('default', newImage('later', draw()));
-          },
-          { queueLimit: 10 },
-        ).catch(reject);
-      });
+      let settled: PromiseSettledResult<unknown>[] = [];
+      await withCatalogue(
+        folder,
+        async (catalogue) => {
+          const adds = Array.from({ length: 30 }, (_, place) => catalogue.add('default', newImage(`${place}`, draw())));
+          const searches = Array.from({ length: 15 }, () => catalogue.neighbours({ collection: 'default', embedding: draw(), k: 1 }));
+          settled = await Promise.allSettled([...adds, ...searches]);
+          await catalogue.add('default', newImage('later', draw()));
+        },
+        { queueLimit: 10 },
+      );
       const codes = settled.map((result) => (result.status === 'fulfilled' ? 'done' : (result.reason as { code: string }).code));
       assert.equal(codes.filter((code) => code === 'done').length, 20);
       assert.equal(codes.filter((code) => code === 'OVERLOADED').length, 25);

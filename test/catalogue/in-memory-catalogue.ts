@@ -47,9 +47,10 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
       if (former !== undefined) collection.index.remove(former.record.sequence);
       const now = Date.now();
       const sequence = ++lastSequence as Sequence;
-      const { metadata, sha256, perceptualHash, format, width, height, bytes, fileName } = image;
+      const { metadata, sha256, perceptualHash, perceptualHashQuality: quality, format, width, height, bytes, fileName } = image;
       const times = { addedAt: former?.record.addedAt ?? now, updatedAt: now };
-      const record = { id, sequence, metadata, sha256, perceptualHash, format, width, height, bytes, fileName, ...times };
+      const kept = quality === undefined ? {} : { perceptualHashQuality: quality };
+      const record = { id, sequence, metadata, sha256, perceptualHash, ...kept, format, width, height, bytes, fileName, ...times };
       collection.images.set(id, { record, image });
       collection.index.add(sequence, image.embedding);
       collections.set(name, collection);
@@ -100,10 +101,34 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
       const bySequence = new Map<number, ImageRecord>(sorted(collection).map(({ record }) => [record.sequence, record]));
       const accepts = (label: number): boolean => filter === undefined || matchesFilter(filter, bySequence.get(label)!.metadata);
       const matches = collection.index.search(embedding, k, { accepts }).filter(({ similarity }) => similarity >= minSimilarity);
-      return matches.map(({ label, similarity }) => {
-        const { id, metadata, sequence } = bySequence.get(label)!;
+      const known = new Set(matches.map(({ label }) => label));
+      const further = [...bySequence.values()]
+        .map((record) => ({
+          record,
+          distance: Math.min(...(query.nearHash?.hashes ?? []).map((hash) => bitsApart(hash, record.perceptualHash))),
+        }))
+        .filter(({ record, distance }) => distance <= (query.nearHash?.maxDistance ?? -1) && accepts(record.sequence))
+        .sort((a, b) => a.distance - b.distance || a.record.sequence - b.record.sequence)
+        .slice(0, query.nearHash?.limit ?? 0)
+        .filter(({ record }) => !known.has(record.sequence));
+      const scored = collection.index.searchAmong(
+        embedding,
+        Math.max(1, further.length),
+        further.map(({ record }) => record.sequence),
+      );
+      return [...matches, ...scored.filter(({ similarity }) => similarity >= minSimilarity)].map(({ label, similarity }) => {
+        const { id, metadata, sequence, sha256, perceptualHash, perceptualHashQuality = null } = bySequence.get(label)!;
         const vector = query.withEmbedding === true ? collection.index.vector(label)?.slice() : undefined;
-        return { id, metadata, similarity, sequence, ...(vector !== undefined && { embedding: vector }) };
+        return {
+          id,
+          metadata,
+          similarity,
+          sequence,
+          sha256,
+          perceptualHash,
+          perceptualHashQuality,
+          ...(vector !== undefined && { embedding: vector }),
+        };
       });
     },
     async statistics() {
@@ -122,4 +147,8 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
       isClosed = true;
     },
   };
+}
+
+function bitsApart(a: Uint8Array, b: Uint8Array): number {
+  return a.reduce((sum, byte, at) => sum + (byte ^ b[at]!).toString(2).replaceAll('0', '').length, 0);
 }

@@ -104,10 +104,20 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     if (file.kind === 'failed') return { name, error: file.error };
     if (file.kind === 'exists') return { name, result: { id: file.id, status: 'exists' } };
     const { image, embedding } = file.encoded;
-    const { sha256: digest, perceptualHash, format, width, height, thumbnail } = image;
+    const { sha256: digest, perceptualHash, perceptualHashQuality, format, width, height, thumbnail } = image;
     const { collection, id, metadata, replace } = target;
     if (thumbnail === undefined) throw new Error('The decoder made no thumbnail. This is a bug.');
-    const picture = { sha256: digest, perceptualHash, format, width, height, thumbnail, bytes: file.bytes, original: file.original };
+    const picture = {
+      sha256: digest,
+      perceptualHash,
+      perceptualHashQuality,
+      format,
+      width,
+      height,
+      thumbnail,
+      bytes: file.bytes,
+      original: file.original,
+    };
     try {
       const startedAt = performance.now();
       const result = await life.bound(catalogue.add(collection, { ...picture, id, metadata, replace, fileName: name, embedding }));

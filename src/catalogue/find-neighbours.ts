@@ -1,0 +1,39 @@
+import type { Neighbour, NeighbourQuery, Sequence } from './catalogue.js';
+import type { CollectionIndex } from './collection-index.js';
+import type { HashScan } from './hash-scan.js';
+import { placeIn } from './pass-sets.js';
+import type { RecordStore } from './record-store.js';
+import type { VectorMatch } from './vector-index.js';
+
+/**
+ * The neighbours of a query in one collection, best first: the nearest by embedding and, where the query names hashes, those with a near hash
+ * however low the embedding ranks them. `passes`: the labels that a filter lets through, ascending.
+ */
+export function findNeighbours(
+  query: NeighbourQuery,
+  collection: {
+    readonly index: CollectionIndex;
+    readonly hashes: HashScan;
+    readonly store: RecordStore;
+    readonly passes: readonly number[] | undefined;
+  },
+): Neighbour[] {
+  const { index, hashes, store, passes } = collection;
+  const { embedding, k, ef, exact = false, nearHash, minSimilarity = Number.NEGATIVE_INFINITY, withEmbedding = false } = query;
+  const nearest = passes === undefined ? index.search(embedding, k, { ef, exact }) : index.searchAmong(embedding, k, { ef, exact, passes });
+  const isAllowed = (label: number): boolean => passes === undefined || passes[placeIn(passes, label)] === label;
+  const byHash = nearHash === undefined ? [] : hashes.near(nearHash.hashes, nearHash).filter(({ label }) => isAllowed(label));
+  const known = new Set(nearest.map(({ label }) => label));
+  const further = index.scored(
+    embedding,
+    byHash.map(({ label }) => label).filter((label) => !known.has(label)),
+  );
+  const toNeighbour = ({ label, similarity }: VectorMatch): Neighbour => {
+    const image = store.matched(label);
+    if (image === undefined) throw new Error(`The index holds ${label}, which the record store does not. This is a bug.`);
+    const vector = withEmbedding ? index.vector(label) : undefined;
+    // Labels are the sequences they were added under.
+    return { ...image, similarity, sequence: label as Sequence, ...(vector !== undefined && { embedding: vector }) };
+  };
+  return [...nearest, ...further].filter(({ similarity }) => similarity >= minSimilarity).map(toNeighbour);
+}

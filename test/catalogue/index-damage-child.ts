@@ -20,24 +20,25 @@ function flippedWithin(bytes: number): Damage {
   };
 }
 
-/** Each kind of damage to the index file and how often it is done, at places that the seed gives. */
-const DAMAGE: Readonly<Record<string, { readonly rounds: number; readonly damage: Damage }>> = {
-  'cut short': { rounds: 10, damage: (file, random) => file.subarray(0, Math.floor(random() * file.length)) },
-  'a bit of its header flipped': { rounds: 10, damage: flippedWithin(96) },
-  'a bit flipped': { rounds: 30, damage: flippedWithin(Number.POSITIVE_INFINITY) },
+/** Each kind of damage to the index file and how often it is done, in short and in full, at places that the seed gives. */
+const DAMAGE: Readonly<Record<string, { readonly rounds: number; readonly full: number; readonly damage: Damage }>> = {
+  'cut short': { rounds: 10, full: 50, damage: (file, random) => file.subarray(0, Math.floor(random() * file.length)) },
+  'a bit of its header flipped': { rounds: 10, full: 50, damage: flippedWithin(96) },
+  'a bit flipped': { rounds: 30, full: 150, damage: flippedWithin(Number.POSITIVE_INFINITY) },
   'a page zeroed': {
     rounds: 4,
+    full: 50,
     damage: (file, random) => {
       const from = Math.floor(random() * (file.length - 4096));
       return file.fill(0, from, from + 4096);
     },
   },
-  emptied: { rounds: 1, damage: () => Buffer.alloc(0) },
-  lengthened: { rounds: 1, damage: (file) => Buffer.concat([file, Buffer.alloc(100)]) },
+  emptied: { rounds: 1, full: 1, damage: () => Buffer.alloc(0) },
+  lengthened: { rounds: 1, full: 1, damage: (file) => Buffer.concat([file, Buffer.alloc(100)]) },
 };
 
 /** Damages the index file of one catalogue again and again; after each, the catalogue must open, say so, and answer rightly. */
-async function main(): Promise<void> {
+async function main(isFull: boolean): Promise<void> {
   const parent = mkdtempSync(join(tmpdir(), 'likeness-damage-'));
   const whole = join(parent, 'whole');
   const damaged = join(parent, 'damaged');
@@ -51,10 +52,10 @@ async function main(): Promise<void> {
       rmSync(damaged, { recursive: true, force: true });
       cpSync(whole, damaged, { recursive: true });
       writeFileSync(join(damaged, name), damage(readFileSync(join(damaged, name)), random));
-      return openAndSearch(damaged, vectors, random);
+      return openAndSearch(damaged, vectors, { random, step: isFull ? 5 : 12 });
     };
-    for (const [kind, { rounds, damage }] of Object.entries(DAMAGE)) {
-      for (let number = 0; number < rounds; number++) {
+    for (const [kind, { rounds, full, damage }] of Object.entries(DAMAGE)) {
+      for (let number = 0; number < (isFull ? full : rounds); number++) {
         process.stdout.write(`seed ${SEED}, ${kind}, round ${number}\n`);
         assert.match(await round(file('.hnsw'), damage), /is not used, and built anew.*(bytes instead of|SHA-256)/);
       }
@@ -87,16 +88,20 @@ async function fill(folder: string): Promise<Float32Array[]> {
 }
 
 /** Opens, and asks before and sometimes after the graph is built anew. Returns what the operator was warned of. */
-async function openAndSearch(folder: string, vectors: readonly Float32Array[], random: () => number): Promise<string> {
+async function openAndSearch(
+  folder: string,
+  vectors: readonly Float32Array[],
+  { random, step }: { readonly random: () => number; readonly step: number },
+): Promise<string> {
   const { engine, warnings } = openTestEngine(folder);
   // Building anew takes longest; one round in five shows that it works.
   const stages = random() < 0.2 ? 2 : 1;
   for (let stage = 0; stage < stages; stage++) {
-    for (let place = 0; place < COUNT; place += 12) assert.equal(nearest(engine, vectors[place]!)[0]?.id, `${place}`);
+    for (let place = 0; place < COUNT; place += step) assert.equal(nearest(engine, vectors[place]!)[0]?.id, `${place}`);
     while (stages > 1 && engine.hasWork) engine.work(1000);
   }
   await engine.close();
   return warnings.join();
 }
 
-if (process.argv[2] === 'run') await main();
+if (process.argv[2] === 'run' || process.argv[2] === 'run-full') await main(process.argv[2] === 'run-full');

@@ -2,6 +2,7 @@
 import type { Embedding, Encoder } from '../encoder/encoder.js';
 import { SearchError } from '../errors.js';
 import type { DecodedImage, ImageDecoder } from '../images/image-decoder.js';
+import type { DihedralVariant } from '../images/perceptual-hash.js';
 import type { Region } from '../images/region.js';
 import type { Budget } from './admission.js';
 import type { Monitoring } from './monitoring.js';
@@ -11,18 +12,28 @@ import type { RequestLife } from './request-ledger.js';
 export type EncodedImage = {
   readonly image: DecodedImage;
   readonly embedding: Embedding;
+  /** The views asked for. */
+  readonly views: readonly EncodedView[];
   readonly queueMs: number;
   readonly decodeMs: number;
   readonly encodeMs: number;
 };
 
+/** A turned or mirrored picture with its own embedding. */
+export type EncodedView = { readonly view: DihedralVariant; readonly embedding: Embedding; readonly perceptualHash: Uint8Array };
+
 /**
  * Makes an image's embedding. Throws OVERLOADED at once where `maxImagesInFlight` images are on their way already: images are counted, not
- * requests, so that many files in one request are many. Otherwise as {@link ImageDecoder} and {@link Encoder} reject.
+ * requests, so that many files in one request are many, and each view is one more. Otherwise as {@link ImageDecoder} and {@link Encoder} reject.
  */
 export type EncodeImage = (
   bytes: Uint8Array,
-  options: { readonly life: RequestLife; readonly thumbnail: boolean; readonly crop?: Region | undefined },
+  options: {
+    readonly life: RequestLife;
+    readonly thumbnail: boolean;
+    readonly crop?: Region | undefined;
+    readonly views?: readonly DihedralVariant[];
+  },
 ) => Promise<EncodedImage>;
 
 /** Puts decoder and encoder in a row, under one bound on the images between them. */
@@ -33,21 +44,24 @@ export function createPipeline(parts: {
   readonly monitoring: Monitoring;
 }): EncodeImage {
   const { decoder, encoder, inFlight, monitoring } = parts;
-  return async (bytes, { life, thumbnail, crop }) => {
+  return async (bytes, { life, thumbnail, crop, views = [] }) => {
     const { deadline, signal } = life;
-    inFlight.take(1);
+    const places = 1 + views.length;
+    inFlight.take(places);
     const work = run();
     // The place is free when the work has really ended, which may be after the request was given up.
     work.then(
-      () => inFlight.give(1),
-      () => inFlight.give(1),
+      () => inFlight.give(places),
+      () => inFlight.give(places),
     );
     return life.bound(work);
 
     async function run(): Promise<EncodedImage> {
       signal.throwIfAborted();
-      const { image, times } = await decoder.decode(bytes, { thumbnail, crop, deadline, signal });
-      const { embedding, queueMs: encodeQueueMs, encodeMs } = await encoder.encode(image.pixels, { deadline, signal });
+      const { image, times } = await decoder.decode(bytes, { thumbnail, crop, views, deadline, signal });
+      const turned = image.views ?? [];
+      const [first, ...others] = await Promise.all([image, ...turned].map(({ pixels }) => encoder.encode(pixels, { deadline, signal })));
+      const { embedding, queueMs: encodeQueueMs, encodeMs } = first!; // the image's own, of a list that begins with it
       if (embedding.length !== encoder.description.dimensions) {
         throw new SearchError('ENCODER_FAILED', `The encoder gave ${embedding.length} dimensions, not ${encoder.description.dimensions}.`);
       }
@@ -55,7 +69,8 @@ export function createPipeline(parts: {
       monitoring.observeStage('queue', queueMs);
       monitoring.observeStage('decode', times.decodeMs);
       monitoring.observeStage('encode', encodeMs);
-      return { image, embedding, queueMs, decodeMs: times.decodeMs, encodeMs };
+      const encodedViews = turned.map(({ view, perceptualHash }, at) => ({ view, perceptualHash, embedding: others[at]!.embedding }));
+      return { image, embedding, views: encodedViews, queueMs, decodeMs: times.decodeMs, encodeMs };
     }
   };
 }

@@ -2,6 +2,7 @@
 import type { ImageId } from '../catalogue/catalogue.js';
 import type { Embedding } from '../encoder/encoder.js';
 import { SearchError } from '../errors.js';
+import type { DihedralVariant } from '../images/perceptual-hash.js';
 import type { Region } from '../images/region.js';
 import { combineExamples } from '../matching/combine-examples.js';
 import type { EncodedImage } from './pipeline.js';
@@ -19,47 +20,92 @@ export type Examples = {
   readonly embedding: Embedding | undefined;
   /** Part of the one positive picture, sent or stored. */
   readonly crop: Region | undefined;
+  /** Turns and mirrors of the one picture. */
+  readonly views: readonly DihedralVariant[];
 };
 
 export type QueryTimes = { readonly queueMs: number; readonly decodeMs: number; readonly encodeMs: number };
 
+/** One way to look at the query: as it is, turned or mirrored. */
+export type QueryView = { readonly view: DihedralVariant; readonly embedding: Embedding; readonly perceptualHash: Uint8Array | undefined };
+
+/** What is to be searched for. Hash and bytes are known of queries that are one picture. */
+export type Query = {
+  /** The query as it is, then the views asked for. */
+  readonly views: readonly QueryView[];
+  readonly hashQuality: number | null;
+  readonly sha256: Uint8Array | undefined;
+  readonly times: QueryTimes;
+};
+
 /** Throws INVALID_REQUEST, NO_IMAGE, NOT_FOUND, INVALID_EMBEDDING, and as pipeline and catalogue reject. Pictures count as images in flight. */
-export type ReadExamples = (
-  life: RequestLife,
-  examples: Examples,
-) => Promise<{ readonly embedding: Embedding; readonly times: QueryTimes }>;
+export type ReadExamples = (life: RequestLife, examples: Examples) => Promise<Query>;
 
 /** Pictures are encoded side by side; times are the longest of each stage. */
 export function createExampleReader(context: Pick<ServerContext, 'catalogue' | 'encodeImage' | 'encoder'>): ReadExamples {
   const { catalogue, encodeImage, encoder } = context;
 
   return async (life, examples) => {
-    const { collection, pictures, negativePictures, positiveIds, negativeIds, embedding, crop } = examples;
+    const { pictures, negativePictures, positiveIds, negativeIds, embedding, crop, views } = examples;
     const positives = pictures.length + positiveIds.length + (embedding === undefined ? 0 : 1);
-    if (positives === 0) throw negativePictures.length + negativeIds.length === 0 ? noImage() : needsPositive();
-    const stored = (id: ImageId): Promise<Embedding> => life.bound(catalogue.embedding(collection, id)).then((found) => foundAs(found, id));
-    const encode = (bytes: Uint8Array, part?: Region): Promise<EncodedImage> => encodeImage(bytes, { life, thumbnail: false, crop: part });
-    if (crop !== undefined) {
-      if (positives !== 1 || embedding !== undefined) {
-        throw new SearchError('INVALID_REQUEST', 'A crop needs exactly one positive picture, sent or stored.');
-      }
+    const negatives = negativePictures.length + negativeIds.length;
+    if (positives === 0) throw negatives === 0 ? noImage() : needsPositive();
+    const isOne = positives === 1 && negatives === 0 && embedding === undefined;
+    if (views.length > 0 && !isOne)
+      throw new SearchError('INVALID_REQUEST', 'Views need exactly one picture, sent or stored, and no other examples.');
+    if (crop !== undefined && (positives !== 1 || embedding !== undefined)) {
+      throw new SearchError('INVALID_REQUEST', 'A crop needs exactly one positive picture, sent or stored.');
     }
-    const cropped = crop === undefined ? [] : positiveIds;
+    const [id] = positiveIds;
+    if (isOne && id !== undefined && crop === undefined && views.length === 0) return storedQuery(life, examples.collection, id);
+    return encodedQuery(life, examples, isOne);
+  };
+
+  /** A stored picture as it is: nothing is to be decoded. */
+  async function storedQuery(life: RequestLife, collection: string, id: ImageId): Promise<Query> {
+    const [record, embedding] = await Promise.all([life.bound(catalogue.get(collection, id)), storedEmbedding(life, collection, id)]);
+    const { perceptualHash, perceptualHashQuality = null, sha256 } = foundAs(record, id);
+    const times = { queueMs: 0, decodeMs: 0, encodeMs: 0 };
+    return { views: [{ view: 'original', embedding, perceptualHash }], hashQuality: perceptualHashQuality, sha256, times };
+  }
+
+  async function encodedQuery(life: RequestLife, examples: Examples, isOne: boolean): Promise<Query> {
+    const { collection, pictures, negativePictures, positiveIds, negativeIds, embedding, crop, views } = examples;
+    const encode = (bytes: Uint8Array): Promise<EncodedImage> => encodeImage(bytes, { life, thumbnail: false });
+    const encodePositive = (bytes: Uint8Array): Promise<EncodedImage> => encodeImage(bytes, { life, thumbnail: false, crop, views });
+    const stored = (id: ImageId): Promise<Embedding> => storedEmbedding(life, collection, id);
+    const isDecoded = crop !== undefined || views.length > 0;
     const [encoded, encodedNegatives, fromIds, fromNegativeIds] = await Promise.all([
       Promise.all([
-        ...pictures.map((bytes) => encode(bytes, crop)),
-        ...cropped.map(async (id) => encode(await storedPicture(life, collection, id), crop)),
+        ...pictures.map(encodePositive),
+        ...(isDecoded ? positiveIds : []).map(async (id) => encodePositive(await storedPicture(life, collection, id))),
       ]),
-      Promise.all(negativePictures.map((bytes) => encode(bytes))),
-      Promise.all(crop === undefined ? positiveIds.map(stored) : []),
+      Promise.all(negativePictures.map(encode)),
+      Promise.all(isDecoded ? [] : positiveIds.map(stored)),
       Promise.all(negativeIds.map(stored)),
     ]);
     const combined = combineExamples({
       positives: [...encoded.map((image) => image.embedding), ...fromIds, ...(embedding === undefined ? [] : [checkedVector(embedding)])],
       negatives: [...encodedNegatives.map((image) => image.embedding), ...fromNegativeIds],
     });
-    return { embedding: combined, times: longest([...encoded, ...encodedNegatives]) };
-  };
+    const times = longest([...encoded, ...encodedNegatives]);
+    const [only] = encoded;
+    if (!isOne || only === undefined) {
+      return { views: [{ view: 'original', embedding: combined, perceptualHash: undefined }], hashQuality: null, sha256: undefined, times };
+    }
+    const { perceptualHash, perceptualHashQuality, sha256 } = only.image;
+    return {
+      views: [{ view: 'original', embedding: combined, perceptualHash }, ...only.views],
+      hashQuality: perceptualHashQuality,
+      // The bytes are the whole picture's, and of a stored one's thumbnail they are not the file's.
+      sha256: crop === undefined && pictures.length === 1 ? sha256 : undefined,
+      times,
+    };
+  }
+
+  async function storedEmbedding(life: RequestLife, collection: string, id: ImageId): Promise<Embedding> {
+    return foundAs(await life.bound(catalogue.embedding(collection, id)), id);
+  }
 
   /** The original where it is kept, else the thumbnail. */
   async function storedPicture(life: RequestLife, collection: string, id: ImageId): Promise<Uint8Array> {

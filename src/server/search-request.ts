@@ -2,6 +2,7 @@
 import type { ImageId, NeighbourQuery } from '../catalogue/catalogue.js';
 import { type Filter, parseFilter } from '../catalogue/filter.js';
 import { SearchError } from '../errors.js';
+import type { DihedralVariant } from '../images/perceptual-hash.js';
 import { checkedRegion, type Region } from '../images/region.js';
 import { parseImageId } from './names.js';
 import { MAX_K, type SearchBodyOptions, type SearchOptions } from './search-schemas.js';
@@ -15,9 +16,19 @@ export type ParsedSearch = {
   readonly positiveIds: readonly ImageId[];
   readonly negativeIds: readonly ImageId[];
   readonly crop: Region | undefined;
+  /** Turns and mirrors of the query to search with besides. */
+  readonly views: readonly DihedralVariant[];
+  readonly groups: boolean;
+  readonly fold: boolean;
+  readonly includesVector: boolean;
 };
 
 const DEFAULT_K = 10;
+/** Folding compares results with each other, so there is a bound on how many. */
+const MAX_K_FOLDED = 200;
+const MIRRORED: readonly DihedralVariant[] = ['flipX', 'flipY'];
+const TURNED: readonly DihedralVariant[] = ['rotate90', 'rotate180', 'rotate270'];
+const MIRRORED_AND_TURNED: readonly DihedralVariant[] = [...MIRRORED, ...TURNED, 'flipPlus1', 'flipMinus1'];
 
 /** Throws INVALID_FILTER and INVALID_REQUEST. */
 export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedSearch {
@@ -26,6 +37,9 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
     throw new SearchError('INVALID_REQUEST', '"k" and "limit" mean the same; send one of them.');
   }
   const size = k ?? limit ?? DEFAULT_K;
+  const { groups = false, fold = false, views } = options;
+  if (fold && size > MAX_K_FOLDED)
+    throw new SearchError('INVALID_REQUEST', `With fold=true k is at most ${MAX_K_FOLDED}; ${size} were asked for.`);
   return {
     query: {
       collection,
@@ -34,9 +48,13 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
       ...(filter !== undefined && { filter: parseFilterText(filter) }),
       ...(ef !== undefined && { ef }),
       ...(exact !== undefined && { exact }),
-      ...(include === 'vector' && { withEmbedding: true }),
+      ...((include === 'vector' || fold) && { withEmbedding: true }),
     },
     offset: cursor === undefined ? 0 : parseCursor(cursor),
+    views: views === undefined ? [] : views === 'mirror' ? MIRRORED : views === 'turn' ? TURNED : MIRRORED_AND_TURNED,
+    groups,
+    fold,
+    includesVector: include === 'vector',
     positiveIds: parseIds(options.id),
     negativeIds: parseIds(options.negativeId),
     crop: crop === undefined ? undefined : checkedRegion(typeof crop === 'string' ? parseCrop(crop) : crop),

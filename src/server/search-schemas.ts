@@ -25,6 +25,16 @@ const searchOptions = {
   negativeId: idList('Stored images that the results shall not be like; may be repeated. They are left out too.'),
   crop: Type.Optional(CropText),
   cursor: Type.Optional(Type.String({ maxLength: 32, description: 'nextCursor of the page before; all else as it was then.' })),
+  groups: Type.Optional(
+    Type.Boolean({ description: 'Also look for stored copies by perceptual hash, and answer same first, then edited, then similar.' }),
+  ),
+  views: Type.Optional(
+    Type.String({
+      pattern: '^(mirror|turn|mirror,turn|turn,mirror)$',
+      description: 'Search with the picture mirrored and/or turned by quarters too; with one positive picture only.',
+    }),
+  ),
+  fold: Type.Optional(Type.Boolean({ description: 'Fold copies among the results of a page under the best of them; k at most 200.' })),
   include: Type.Optional(Type.String({ pattern: '^vector$', description: 'vector: the embedding of each result.' })),
   k: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'Most results; 10 if not given.' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'The same as k.' })),
@@ -68,6 +78,11 @@ export const SearchAnswer = Type.Object(
           score: Cosine,
           metadata: MetadataObject,
           thumbnailUrl: Type.String(),
+          match: Type.Union([Type.Literal('same'), Type.Literal('edited'), Type.Literal('similar')], {
+            description: 'same picture, an edited copy of it, or one like it. Copies are told of queries that are one picture only.',
+          }),
+          view: Type.Optional(Type.String({ description: 'How the query was turned or mirrored to match so; absent where it was not.' })),
+          folded: Type.Optional(Type.Array(Type.String(), { description: 'Copies folded under this result, where fold=true.' })),
           vector: Type.Optional(Type.Array(Type.Number(), { description: "The image's embedding, where include=vector asked for it." })),
         },
         closed,

@@ -6,6 +6,7 @@ import type { ImageId, ImageRecord } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
 import { checkMetadata, parseImageId } from '../names.js';
 import { createNeighbourSearch, thumbnailUrl, tookMs } from '../neighbour-search.js';
+import { createExampleReader } from '../query-examples.js';
 import {
   errorAnswers,
   fileAnswer,
@@ -24,11 +25,14 @@ import type { ServerContext } from '../server-context.js';
 
 const tags = ['images'];
 const DEFAULT_COLLECTION = 'default';
+/** A query of a stored image alone. */
+const NOTHING = { pictures: [], negativePictures: [], negativeIds: [], embedding: undefined, crop: undefined };
 
 /** Stored images: list, look, change, remove, and what is like them. */
 export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { catalogue, encoder, ledger, settings } = context;
+  const { catalogue, encoder, ledger, settings, spendQuota } = context;
   const findNeighbours = createNeighbourSearch(context);
+  const readExamples = createExampleReader(context);
 
   app.get(
     '/images',
@@ -113,10 +117,11 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       const startedAt = performance.now();
       const { collection, id } = place(request.query, request.params);
       const search = parseSearch(request.query);
+      if (search.views.length > 0) spendQuota(request, 1);
       const life = ledger.lifeOf(request);
-      const embedding = found(await life.bound(catalogue.embedding(collection, id)), id);
-      const { searchMs, ...page } = await findNeighbours(life, search, { embedding, without: [id] });
-      const times = { queueMs: 0, decodeMs: 0, encodeMs: 0, searchMs, totalMs: performance.now() - startedAt };
+      const query = await readExamples(life, { ...NOTHING, collection, positiveIds: [id], views: search.views });
+      const { searchMs, ...page } = await findNeighbours(life, search, { query, without: [id] });
+      const times = { ...query.times, searchMs, totalMs: performance.now() - startedAt };
       return { encoder: { name: encoder.description.name, id: encoder.description.id }, tookMs: tookMs(times), ...page };
     },
   );

@@ -42,7 +42,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     async (request): Promise<Answer> => {
       const search = parseSearch(request.query);
       // A crop of a stored picture is decoded and encoded like any other.
-      if (search.crop !== undefined) spendQuota(request, 1);
+      if (search.crop !== undefined || search.views.length > 0) spendQuota(request, 1);
       return find(ledger.lifeOf(request), { search, files: [], vector: undefined });
     },
   );
@@ -89,9 +89,9 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       if ('error' in file) throw file.error;
       return file.bytes;
     };
-    const { positiveIds, negativeIds, crop, query } = search;
+    const { positiveIds, negativeIds, crop, views, query } = search;
     const isNegative = ({ field }: ReceivedFile): boolean => field === NEGATIVE_FIELD;
-    const { embedding, times } = await readExamples(life, {
+    const asked = await readExamples(life, {
       collection: query.collection,
       pictures: files.filter((file) => !isNegative(file)).map(bytesOf),
       negativePictures: files.filter(isNegative).map(bytesOf),
@@ -99,11 +99,12 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       negativeIds,
       embedding: vector,
       crop,
+      views,
     });
-    const { searchMs, ...page } = await findNeighbours(life, search, { embedding, without: [...positiveIds, ...negativeIds] });
+    const { searchMs, ...page } = await findNeighbours(life, search, { query: asked, without: [...positiveIds, ...negativeIds] });
     const { name, id } = encoder.description;
     const totalMs = performance.now() - receivedAt;
-    return { encoder: { name, id }, tookMs: tookMs({ ...times, searchMs, totalMs }), ...page };
+    return { encoder: { name, id }, tookMs: tookMs({ ...asked.times, searchMs, totalMs }), ...page };
   }
 
   function readBody(request: FastifyRequest, body: SearchBodyOptions): Omit<Asked, 'files'> {

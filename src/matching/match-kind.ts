@@ -1,0 +1,47 @@
+/** Which of three answers a result is: the same picture, an edited copy of it, or one that is merely like it. */
+
+/** Nearest kinship first. */
+export type MatchKind = 'same' | 'edited' | 'similar';
+
+/** What is compared. `distance`: bits in which the perceptual hashes differ, 0..256; undefined where the query has none. */
+export type MatchEvidence = {
+  readonly hasSameBytes: boolean;
+  readonly distance: number | undefined;
+  /** Of query and result, 0..100; null where unknown. */
+  readonly qualities: readonly (number | null)[];
+  /** Cosine of the embeddings. */
+  readonly similarity: number;
+};
+
+/** When hashes count as near and when embeddings agree with them. */
+export type MatchLimits = {
+  /** Most bits between hashes of copies. */
+  readonly hashThreshold: number;
+  /** Hashes of less detail say nothing. */
+  readonly qualityMin: number;
+};
+
+/** Below this cosine the embedding contradicts a near hash, as it does for a colour-swapped or blank picture that hashes alike. */
+export const EDITED_SIMILARITY_MIN = 0.5;
+/** Equal hashes are the same pixels, but for coding, only where the embeddings are this near. */
+export const SAME_SIMILARITY_MIN = 0.98;
+
+/**
+ * `same`: equal bytes, or equal hashes and embeddings as good as equal. `edited`: hashes within the threshold, both of pictures with detail, and
+ * embeddings that agree. `similar`: all else.
+ */
+export function matchKind(evidence: MatchEvidence, limits: MatchLimits): MatchKind {
+  const { hasSameBytes, distance, qualities, similarity } = evidence;
+  if (hasSameBytes) return 'same';
+  const speaks = qualities.every((quality) => quality === null || quality >= limits.qualityMin);
+  if (distance === undefined || distance > limits.hashThreshold || !speaks) return 'similar';
+  if (distance === 0 && similarity >= SAME_SIMILARITY_MIN) return 'same';
+  return similarity >= EDITED_SIMILARITY_MIN ? 'edited' : 'similar';
+}
+
+const RANK: Readonly<Record<MatchKind, number>> = { same: 0, edited: 1, similar: 2 };
+
+/** The results in three groups, same first, each in the order it came in (best first). */
+export function grouped<Result extends { readonly match: MatchKind }>(results: readonly Result[]): Result[] {
+  return results.toSorted((a, b) => RANK[a.match] - RANK[b.match]);
+}

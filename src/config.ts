@@ -30,7 +30,7 @@ export const SETTINGS = {
     max: 65535,
     description: 'Port of its own for GET /metrics, on the same address; 0 serves it on the main port, with a read key where keys are set.',
   }),
-  data: text({ default: 'data', description: 'Folder of the catalogue: the database, its indexes and nothing else.' }),
+  data: text({ default: 'data', description: 'Folder of the catalogue: the database, its indexes and its snapshots.' }),
   model: text({ default: 'models/closed-form-cifar10', description: 'Folder of the saved encoder.' }),
   device: text({
     default: 'auto',

@@ -143,7 +143,8 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true, allErrors: false } },
     clientErrorHandler: (error, socket) => {
-      monitoring.countError(answerClientError(error, socket));
+      const code = answerClientError(error, socket);
+      if (code !== undefined) monitoring.countError(code);
     },
     frameworkErrors: (thrown, _request, reply) => {
       const error = toSearchError(thrown);

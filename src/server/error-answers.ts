@@ -82,14 +82,14 @@ export function createErrorHandler(ledger: RequestLedger) {
 
 /**
  * Answers what never became a request: unreadable HTTP, headers too large, or bytes that came too slowly. Then closes the connection.
- * Returns the code, for counting.
+ * Returns the code, for counting; undefined where nothing was answered: the client has gone, or had its answer before Node's timer looked.
  */
-export function answerClientError(error: Error & { code?: string }, socket: Socket): ErrorCode {
+export function answerClientError(error: Error & { code?: string }, socket: Socket): ErrorCode | undefined {
   const answer = new SearchError(clientErrorCode(error.code), 'The request could not be read as HTTP/1.1.');
   const { remedy, code, httpStatus } = answer;
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
     socket.destroy();
-    return code;
+    return undefined;
   }
   const message = code === 'INVALID_REQUEST' ? answer.message : remedy;
   const body = JSON.stringify({ ...errorBody(answer), message });

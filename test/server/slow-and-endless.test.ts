@@ -116,9 +116,8 @@ test('bodies and headers that come too slowly are answered 408 and closed, while
     assert.equal(bodyOf(client).code, 'REQUEST_TIMEOUT');
   }
   await silent.closed;
-  // Each is counted at least once: on a busy machine Node's own timer may fire beside ours. And a client may see its connection close a moment
-  // before the server has closed its books on it.
-  await eventually(async () => /likeness_errors_total\{code="REQUEST_TIMEOUT"\} [3-8]\n/.test(await server.monitoring.registry.metrics()));
+  // A client may see its connection close a moment before the server has closed its books on it.
+  await eventually(async () => /likeness_errors_total\{code="REQUEST_TIMEOUT"\} [34]\n/.test(await server.monitoring.registry.metrics()));
   await eventually(async () => /likeness_upload_memory_bytes 0\n/.test(await server.monitoring.registry.metrics()));
 });
 

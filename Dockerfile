@@ -47,6 +47,7 @@ COPY --from=gpu-build /usr/local/bin/node /usr/local/bin/node
 WORKDIR /app
 COPY --from=gpu-build /app/node_modules ./node_modules
 COPY --from=gpu-build /app/dist/src ./dist/src
+COPY --from=gpu-build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
 ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data LIKENESS_DEVICE=tensorflow-gpu LD_PRELOAD=libjemalloc.so.2
@@ -67,6 +68,7 @@ RUN apt-get update \
 WORKDIR /app
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist/src ./dist/src
+COPY --from=build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
 # On every address, so keys are required: see docker-compose.yml. The allocator: decodes fragment glibc's heap, jemalloc's not.

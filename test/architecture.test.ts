@@ -1,6 +1,6 @@
 /** The house rules that a compiler cannot see: who may import whom, who reads the environment, how long a file may grow. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,12 @@ const ALLOWED: { readonly [room: string]: readonly string[] } = {
   catalogue: [],
   matching: [],
   images: [],
+  client: ['server'],
+  page: ['client'],
 };
+
+/** Rooms that may import another's types only: the client is typed by the service and runs without it. */
+const TYPES_ONLY: { readonly [room: string]: readonly string[] } = { client: ['server'] };
 
 /** Third-party packages that only the named rooms may import. */
 const PACKAGE_ROOMS: readonly { readonly pattern: RegExp; readonly rooms: readonly string[] }[] = [
@@ -35,12 +40,13 @@ const PACKAGE_ROOMS: readonly { readonly pattern: RegExp; readonly rooms: readon
   { pattern: /^(fastify|@fastify\/.*|prom-client)$/, rooms: ['server'] },
   { pattern: /^sharp$/, rooms: ['images', 'evaluation', 'native-modules.ts'] },
   { pattern: /^protobufjs/, rooms: ['compile'] },
+  { pattern: /^(preact|vite)(\/|$)/, rooms: ['page'] },
 ];
 
 type SourceFile = { readonly path: string; readonly room: string; readonly text: string; readonly imports: readonly string[] };
 
 const files: readonly SourceFile[] = readdirSync(source, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
+  .filter((path) => /\.tsx?$/.test(path))
   .map((path) => {
     const text = readFileSync(join(source, path), 'utf8');
     const imports = [...text.matchAll(/^\s*(?:import|export)\s[^;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|^import\s+'([^']+)'/gm)];
@@ -53,8 +59,19 @@ test('rooms import only along the arrows of ARCHITECTURE.md', () => {
     const allowed = ALLOWED[file.room];
     assert.ok(allowed, `src/${file.path}: room ${file.room} has no row in ALLOWED`);
     for (const target of file.imports.filter((name) => name.startsWith('.'))) {
-      const room = roomOf(posix.normalize(posix.join(posix.dirname(file.path), target)).replace(/\.js$/, '.ts'));
+      const room = roomOf(sourceOf(file.path, target));
       if (room !== file.room && room !== 'errors.ts' && !allowed.includes(room)) faults.push(`src/${file.path} imports ${target}`);
+    }
+  }
+  assert.deepEqual(faults, []);
+});
+
+test('the client takes types from the service, and no code', () => {
+  const faults: string[] = [];
+  for (const { path, room, text } of files) {
+    for (const forbidden of TYPES_ONLY[room] ?? []) {
+      const values = new RegExp(`^(?:import|export)\\s(?!type\\b)[^;]*?from\\s+'[^']*/${forbidden}/`, 'gm');
+      if (values.test(text)) faults.push(`src/${path} imports more than types of ${forbidden}`);
     }
   }
   assert.deepEqual(faults, []);
@@ -73,12 +90,7 @@ test('packages stay in the rooms that own them', () => {
 
 test('no circle of imports', () => {
   const edges = new Map(
-    files.map((file) => [
-      file.path,
-      file.imports
-        .filter((name) => name.startsWith('.'))
-        .map((name) => posix.normalize(posix.join(posix.dirname(file.path), name)).replace(/\.js$/, '.ts')),
-    ]),
+    files.map((file) => [file.path, file.imports.filter((name) => name.startsWith('.')).map((name) => sourceOf(file.path, name))]),
   );
   const done = new Set<string>();
   const visit = (path: string, trail: readonly string[]): void => {
@@ -97,10 +109,16 @@ test('only config.ts reads the environment', () => {
 
 test('no barrel, no drawer, no file that grew into two stories', () => {
   for (const { path, text } of files) {
-    assert.doesNotMatch(path, /(^|\/)(index|utils?|helpers?|common|misc)\.ts$/, path);
+    assert.doesNotMatch(path, /(^|\/)(index|utils?|helpers?|common|misc)\.tsx?$/, path);
     assert.ok(text.split('\n').length <= 300, `src/${path} is longer than 300 lines`);
   }
 });
+
+/** The file that an import names, whose compiled name ends in .js. */
+function sourceOf(importer: string, target: string): string {
+  const path = posix.normalize(posix.join(posix.dirname(importer), target)).replace(/\.js$/, '.ts');
+  return existsSync(join(source, `${path}x`)) ? `${path}x` : path;
+}
 
 function roomOf(path: string): string {
   return path.split('/')[0] ?? path;

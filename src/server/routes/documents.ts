@@ -3,9 +3,10 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { openApiDocument } from '../api-document.js';
 import { errorAnswers, fileAnswer, WelcomeAnswer } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
+import { pageRoutes, readPage, sendPage, wantsPage } from './page.js';
 
 /** What the documentation page may load: its own files and the images it draws itself. */
-const PAGE_POLICY = [
+const DOCS_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
@@ -17,15 +18,27 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** GET / (what this is), GET /openapi.yaml, and the page under /docs that is drawn from it. */
+/** GET / (the search page, or what this is), GET /openapi.yaml, and the page under /docs that is drawn from it. */
 export const documentRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { version }) => {
+  const page = await readPage();
+  if (page !== undefined) await app.register(pageRoutes);
+
   app.get(
     '/',
     {
       config: { access: 'open' },
-      schema: { tags: ['documents'], summary: 'What this is', response: { 200: WelcomeAnswer, ...errorAnswers } },
+      schema: {
+        tags: ['documents'],
+        summary: 'What this is',
+        description: 'A browser, which accepts text/html, gets the search page.',
+        response: { 200: WelcomeAnswer, ...errorAnswers },
+      },
     },
-    async () => ({ name: 'likeness', version, documentation: '/docs/', description: '/openapi.yaml' }),
+    async (request, reply) => {
+      reply.header('vary', 'accept');
+      if (page !== undefined && wantsPage(request)) return sendPage(request, reply, page);
+      return { name: 'likeness', version, documentation: '/docs/', description: '/openapi.yaml' };
+    },
   );
 
   app.get(
@@ -48,7 +61,7 @@ export const documentRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     });
     await docs.register(swaggerUi, {
       routePrefix: '/docs',
-      staticCSP: PAGE_POLICY,
+      staticCSP: DOCS_POLICY,
       uiConfig: { docExpansion: 'list', validatorUrl: null },
     });
   });

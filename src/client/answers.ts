@@ -1,0 +1,117 @@
+/** What the service answers, in types: taken from its schemas where they are, so that the two cannot differ. Types only. */
+import type { Static } from 'typebox';
+import type {
+  CollectionsAnswer,
+  ImageAnswer,
+  ImagePage as ImagePageSchema,
+  IndexAnswer,
+  ReadyAnswer,
+  SnapshotAnswer,
+  SnapshotsAnswer,
+  WelcomeAnswer,
+} from '../server/schemas.js';
+import type { SearchAnswer, SearchBody } from '../server/search-schemas.js';
+
+/** A rectangle in fractions of the upright picture: x and y of its upper left corner, all within 0..1. */
+export type Box = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
+/** What a score means in this catalogue: a word, and the probability that both show the same thing. */
+export type Band = { readonly name: 'same' | 'near' | 'related' | 'unrelated'; readonly probability: number };
+/** A part of one picture and the part of the other that matches it best; `similarity` is a cosine. */
+export type RegionPair = { readonly a: Box; readonly b: Box; readonly similarity: number };
+/** Where two pictures match, or why that is not known. */
+export type Regions =
+  | { readonly available: true; readonly pairs: readonly RegionPair[] }
+  | { readonly available: false; readonly reason: string };
+
+/** Options of every search: how many, filters, groups, views, paging. */
+export type SearchOptions = Omit<Static<typeof SearchBody>, 'id' | 'negativeId' | 'crop' | 'embedding' | 'encoderId' | 'include' | 'limit'>;
+/** One result. `band` is absent while no scores are fitted, `regions` where they were not asked for. */
+export type SearchResult = Static<typeof SearchAnswer>['results'][number] & { readonly band?: Band; readonly regions?: Regions };
+/** One page of results. */
+export type SearchPage = Omit<Static<typeof SearchAnswer>, 'results'> & { readonly results: readonly SearchResult[] };
+/** What a result is to the query. */
+export type MatchKind = SearchResult['match'];
+
+/** The record of one stored image. */
+export type StoredImage = Static<typeof ImageAnswer>;
+/** A page of stored images. */
+export type ImagePage = Static<typeof ImagePageSchema>;
+/** What became of each picture of POST /index. */
+export type IndexedImages = Static<typeof IndexAnswer>;
+/** The collections and their sizes. */
+export type Collections = Static<typeof CollectionsAnswer>;
+/** The answer of GET /readyz. */
+export type Readiness = Static<typeof ReadyAnswer>;
+/** A snapshot of all collections. */
+export type Snapshot = Static<typeof SnapshotAnswer>;
+/** All snapshots. */
+export type Snapshots = Static<typeof SnapshotsAnswer>;
+/** The answer of GET /. */
+export type Welcome = Static<typeof WelcomeAnswer>;
+
+/** What two pictures are to each other. */
+export type Comparison = {
+  readonly encoder: { readonly name: string; readonly id: string };
+  readonly score: number;
+  readonly band?: Band | null;
+  readonly match: MatchKind;
+  readonly hashes: { readonly distance: number | null; readonly threshold: number };
+  readonly regions: Regions;
+};
+
+/** Counts, encoder and health of the service. */
+export type Statistics = {
+  readonly version: string;
+  readonly uptimeSeconds: number;
+  readonly encoder: {
+    readonly name: string;
+    readonly id: string;
+    readonly dimensions: number;
+    readonly runtime: string;
+    readonly device: string;
+    readonly hasFeatures: boolean;
+  };
+  readonly collections: readonly {
+    readonly name: string;
+    readonly images: number;
+    readonly indexedImages: number;
+    readonly deletedMarks: number;
+    readonly breadth: number | null;
+    readonly recall?: number | null;
+  }[];
+  readonly scores: { readonly fittedAt: string; readonly images: number; readonly bands: unknown } | null;
+  readonly imports: { readonly running: number };
+  readonly report: string | null;
+};
+
+/** The collection laid out in two dimensions, nearest together; x and y in 0..1. */
+export type EmbeddingMap = {
+  readonly status: 'ready' | 'computing' | 'empty';
+  readonly computedAt?: string | null;
+  readonly images: number;
+  readonly points: readonly { readonly id: string; readonly x: number; readonly y: number }[];
+};
+
+/** An import job. added + existing + waiting + failed = found, always. */
+export type ImportJob = {
+  readonly id: string;
+  readonly status: 'running' | 'done' | 'cancelled' | 'failed';
+  readonly source: { readonly kind: string; readonly name: string };
+  readonly collection: string;
+  readonly createdAt: string;
+  readonly finishedAt?: string | null;
+  readonly counts: {
+    readonly found: number;
+    readonly added: number;
+    readonly existing: number;
+    readonly waiting: number;
+    readonly failed: number;
+  };
+};
+/** All import jobs. */
+export type ImportJobs = { readonly imports: readonly ImportJob[] };
+/** A page of what an import could not store, and why. */
+export type ImportFailures = {
+  readonly failures: readonly { readonly name: string; readonly code: string; readonly message: string }[];
+  readonly nextCursor?: string;
+};

@@ -1,12 +1,15 @@
 /**
  * Runs the compiled tests, two files at a time. `npm test` runs all; `npm test -- catalogue images/decoder` those whose path contains one
- * of the words. `npm run test:acceptance` runs the long ones (*.acceptance.ts), one after the other, as they measure.
+ * of the words. `npm run test:acceptance` runs the long ones (*.acceptance.ts), one after the other, as they measure, and writes what they
+ * found into docs/reliability.md; rows of what did not run stay as they are.
  */
 import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { runName } from './acceptance/record.js';
+import { closeRun } from './acceptance/reliability-document.js';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const isAcceptance = process.argv[2] === '--acceptance';
@@ -18,9 +21,21 @@ const files = readdirSync(here, { recursive: true, encoding: 'utf8' })
   .map((file) => join(here, file));
 if (files.length === 0) throw new Error(`No test file matches ${words.join(', ')}.`);
 
+const startedAt = runName(new Date());
+if (isAcceptance) process.env.ACCEPTANCE_RUN = startedAt; // The tests' processes inherit it: one run, one name.
+const ends = new Map<string, { readonly kind: 'failed' | 'skipped'; readonly reason: string }>();
+
 run({ files, concurrency: isAcceptance ? 1 : 2, timeout: isAcceptance ? 7_200_000 : 600_000 })
-  .on('test:fail', () => {
+  .on('test:fail', ({ file, details }) => {
     process.exitCode = 1;
+    if (file !== undefined && ends.get(file)?.kind !== 'failed')
+      ends.set(file, { kind: 'failed', reason: details.error.message.split('\n')[0] ?? '' });
+  })
+  .on('test:pass', ({ file, skip }) => {
+    if (file !== undefined && skip !== undefined && !ends.has(file)) ends.set(file, { kind: 'skipped', reason: String(skip) });
+  })
+  .once('end', () => {
+    if (isAcceptance) closeRun(startedAt, files, ends);
   })
   .compose(new spec())
   .pipe(process.stdout);

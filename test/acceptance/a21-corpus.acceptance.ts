@@ -1,19 +1,22 @@
-/** Every bad and odd file through POST /search and POST /index, three times: never a 5xx, never slow, always the same answer. */
-import assert from 'node:assert/strict';
+/** Every bad and odd file through POST /search and POST /index (A21), three times: never a 5xx, never slow, always the same answer. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { peakMemoryBytes, sharedData, startService } from '../service-process.js';
 import { inLanes } from './lanes.js';
+import { atMost, below, record } from './record.js';
 
 const corpus = sharedData('bad-images');
 const ROUNDS = 3;
+/** The service's own process; the decoders' memory is bounded by --decode-memory-bytes. */
+const BUDGET_MIB = 512;
 
 test('the corpus of bad images through both entrances', { skip: corpus === undefined && '../shared is absent' }, async () => {
   const data = await mkdtemp(join(tmpdir(), 'likeness-bad-'));
   const service = await startService({ data });
   try {
+    const startMiB = peakMemoryBytes(service.process.pid!) / 2 ** 20;
     const [header = '', ...rows] = (await readFile(join(corpus!, 'manifest.tsv'), 'utf8')).trimEnd().split('\n');
     const columns = header.split('\t');
     const files = rows.map((row) => {
@@ -46,15 +49,9 @@ test('the corpus of bad images through both entrances', { skip: corpus === undef
       if (expected.startsWith('accept')) return !accepted && !expected.startsWith('accept if');
       return expected.startsWith('refuse') && !expected.startsWith('refuse or') && accepted;
     });
-    console.log(
-      `${files.length} files, slowest ${slowestMs.toFixed(0)} ms, service peak ${(peakMemoryBytes(service.process.pid!) / 2 ** 20).toFixed(0)} MiB`,
-    );
     for (const { name, expected } of exceptions)
       console.log(`exception: ${name}: expected ${expected}, got ${statuses.get(`/search ${name}`)?.[0]}`);
-    assert.deepEqual(failed, []);
-    assert.deepEqual(unstable, []);
-    assert.ok(slowestMs < 5000, `slowest ${slowestMs} ms`);
-    assert.ok(exceptions.length <= files.length * 0.01, `${exceptions.length} exceptions`);
+    for (const [key, answers] of [...failed, ...unstable]) console.log(`${key}: ${answers.join(', ')}`);
 
     const accepted = new Set<string>();
     for (const { name } of files) {
@@ -63,8 +60,22 @@ test('the corpus of bad images through both entrances', { skip: corpus === undef
         accepted.add(Buffer.from(digest).toString('hex'));
       }
     }
-    assert.deepEqual(await storedHashes(service.url), [...accepted].sort());
-    console.log(`catalogue holds exactly the ${accepted.size} distinct accepted images`);
+    const stored = await storedHashes(service.url);
+    const wrong = stored.filter((hash) => !accepted.has(hash)).length + [...accepted].filter((hash) => !stored.includes(hash)).length;
+    const peakMiB = peakMemoryBytes(service.process.pid!) / 2 ** 20;
+    record({
+      criterion: 'A21',
+      given: `${files.length} bad and odd files, ${ROUNDS} times each through POST /search and POST /index, 4 at once`,
+      measures: [
+        atMost('answers 5xx', failed.length, 0),
+        atMost('files answered differently from one time to the next', unstable.length, 0),
+        below('slowest answer', slowestMs, 5000, 'ms'),
+        atMost('share that contradicts the manifest', (100 * exceptions.length) / files.length, 1, '%'),
+        atMost('stored and not accepted, or accepted and not stored', wrong, 0),
+        below('growth of the service to its peak', peakMiB - startMiB, BUDGET_MIB, 'MiB'),
+        atMost('crashes', Number(service.process.exitCode !== null), 0),
+      ],
+    });
   } finally {
     await service.stop();
     await rm(data, { recursive: true, force: true });

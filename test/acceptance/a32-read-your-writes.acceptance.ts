@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import sharp from 'sharp';
 import { startService } from '../service-process.js';
 import { inLanes } from './lanes.js';
+import { atMost, record } from './record.js';
 
 const TIMES = 10_000;
 const LANES = 4;
@@ -16,7 +17,7 @@ const LANES = 4;
 test(`${TIMES} times: what was indexed is found by the next search, what was removed by none`, async () => {
   const data = await mkdtemp(join(tmpdir(), 'likeness-read-'));
   const service = await startService({ data });
-  let [found, gone] = [0, 0];
+  let [found, gone, twice] = [0, 0, 0];
   const send = async (path: string, body: Buffer): Promise<Response> =>
     fetch(`${service.url}${path}`, { method: 'POST', body, headers: { 'content-type': 'image/png' } });
   const nearest = async (picture: Buffer): Promise<string | undefined> => {
@@ -32,24 +33,30 @@ test(`${TIMES} times: what was indexed is found by the next search, what was rem
         const picture = await differentPicture(place);
         const added = await send(`/index?id=${place}`, picture);
         assert.equal(added.status, 201, await added.text());
-        assert.equal(await nearest(picture), String(place), `image ${place} was not found`);
-        found++;
+        if ((await nearest(picture)) === String(place)) found++;
         if (place % 100 === 0) {
           const again = await send(`/index?id=${place}`, picture);
-          assert.equal(((await again.json()) as { images: { status: string }[] }).images[0]?.status, 'exists');
+          twice += Number(((await again.json()) as { images: { status: string }[] }).images[0]?.status !== 'exists');
         }
         const removed = await fetch(`${service.url}/images/${place}`, { method: 'DELETE' });
         assert.equal(removed.status, 204);
-        assert.notEqual(await nearest(picture), String(place), `image ${place} was found after its removal`);
-        gone++;
+        if ((await nearest(picture)) !== String(place)) gone++;
         // Added again, so that the index grows.
         assert.equal((await send(`/index?id=${place}`, picture)).status, 201);
       },
     );
     const { collections } = (await (await fetch(`${service.url}/collections`)).json()) as { collections: { images: number }[] };
-    assert.equal(collections[0]?.images, TIMES);
-    console.log(`${found} of ${TIMES} found after indexing, ${TIMES - gone} of ${TIMES} after removing`);
     assert.equal(await service.stop(), 0);
+    record({
+      criterion: 'A32',
+      given: `${TIMES} times in ${LANES} lanes: index, search at once; remove, search at once; index again. One in 100 sent twice`,
+      measures: [
+        atMost('not found after 201', TIMES - found, 0),
+        atMost('found after 204', TIMES - gone, 0),
+        atMost('same file sent twice and stored twice', twice, 0),
+        atMost('images held too many or too few at the end', Math.abs((collections[0]?.images ?? 0) - TIMES), 0),
+      ],
+    });
   } finally {
     service.process.kill('SIGKILL');
     await rm(data, { recursive: true, force: true });

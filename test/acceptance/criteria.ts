@@ -1,0 +1,51 @@
+/**
+ * The register of the acceptance suite: each criterion of the reliability issue, what it promises in one sentence, and the file that measures it. A file may
+ * measure several criteria; a criterion without a file stands in docs/reliability.md as not measured.
+ */
+
+/** Name of a criterion, A1 to A32. */
+export type CriterionId = `A${number}`;
+
+/** One criterion. `file` is the start of its file's name in this folder, without `.acceptance.ts`. */
+export type Criterion = { readonly id: CriterionId; readonly title: string; readonly file?: string };
+
+/** All of them, in order. */
+export const CRITERIA: readonly Criterion[] = [
+  { id: 'A1', title: 'Capacity' },
+  { id: 'A2', title: 'Twice the capacity' },
+  { id: 'A3', title: 'Ten times, then calm' },
+  { id: 'A4', title: 'Memory stays flat' },
+  { id: 'A5', title: 'Slow clients' },
+  { id: 'A6', title: 'Slow readers' },
+  { id: 'A7', title: 'Endless uploads' },
+  { id: 'A8', title: 'Fairness between keys' },
+  { id: 'A9', title: 'kill -9 in writes', file: 'kill' },
+  { id: 'A10', title: 'Kill at named points', file: 'snapshot-kills' },
+  { id: 'A11', title: 'Tenants' },
+  { id: 'A12', title: 'Snapshots', file: 'snapshot-kills' },
+  { id: 'A13', title: 'Full disk', file: 'full-disk' },
+  { id: 'A14', title: 'The n-th I/O error', file: 'io-errors' },
+  { id: 'A15', title: 'Lost unflushed pages', file: 'lost-pages' },
+  { id: 'A16', title: 'Damaged index file', file: 'damaged-index' },
+  { id: 'A17', title: 'Graceful stop', file: 'graceful-stop' },
+  { id: 'A18', title: 'Encoder faults' },
+  { id: 'A19', title: 'Killed decoders' },
+  { id: 'A20', title: 'Clock and restart storm' },
+  { id: 'A21', title: 'Corpus of bad images', file: 'a21-corpus' },
+  { id: 'A22', title: 'Bombs' },
+  { id: 'A23', title: 'Same picture, other coat' },
+  { id: 'A24', title: 'Disguises' },
+  { id: 'A25', title: 'SSRF and XXE' },
+  { id: 'A26', title: 'Names and metadata' },
+  { id: 'A27', title: 'Protocol abuse' },
+  { id: 'A28', title: 'Keys' },
+  { id: 'A29', title: 'Roles' },
+  { id: 'A30', title: 'Exposure' },
+  { id: 'A31', title: 'Accelerator absent' },
+  { id: 'A32', title: 'Read your writes', file: 'a32-read-your-writes' },
+];
+
+/** The criteria that a file of this folder measures; `name` is the file's base name, compiled or not. */
+export function criteriaOf(name: string): readonly Criterion[] {
+  return CRITERIA.filter(({ file }) => file !== undefined && new RegExp(`^${file}\\.acceptance\\.[jt]s$`).test(name));
+}

@@ -9,6 +9,7 @@ import type { EvaluateFlags } from './commands/evaluate.js';
 import type { ExportFlags } from './commands/export.js';
 import type { WhiteningFlags } from './commands/fit-whitening.js';
 import type { ImportFlags } from './commands/import.js';
+import type { KeyFlags } from './commands/key.js';
 import type { SearchFlags } from './commands/search.js';
 import type { RestoreFlags, SnapshotFlags } from './commands/snapshot.js';
 import type { TrainFlags } from './commands/train.js';
@@ -144,7 +145,8 @@ program
   .command('key')
   .description('Make an API key and the line for --api-keys-file.')
   .addOption(new Option('--role <role>', 'what the key may do').choices(['read', 'write', 'admin']).default('read'))
-  .action(run(async ({ role }: { role: string }) => (await import('./commands/key.js')).runKey(role)));
+  .option('--collection <names...>', 'the only collections it is for; without this, all')
+  .action(run(async (flags: KeyFlags) => (await import('./commands/key.js')).runKey(flags)));
 
 program
   .command('docs', { hidden: true })

@@ -28,7 +28,8 @@ export const SETTINGS = {
     default: 0,
     min: 0,
     max: 65535,
-    description: 'Port of its own for GET /metrics, on the same address; 0 serves it on the main port, with a read key where keys are set.',
+    description:
+      'Port of its own for GET /metrics, on the same address; 0 serves it on the main port, with a read key for all collections where keys are set.',
   }),
   data: text({ default: 'data', description: 'Folder of the catalogue: the database, its indexes and its snapshots.' }),
   model: text({ default: 'models/closed-form-cifar10', description: 'Folder of the saved encoder.' }),
@@ -40,11 +41,13 @@ export const SETTINGS = {
   apiKeys: text({
     default: '',
     secret: true,
-    description: 'Keys as role:key, separated by commas; roles are read, write and admin. Prefer a keys file.',
+    description:
+      'Keys as role:key, separated by commas; roles are read, write and admin, the first two also limited to collections: read@photos+shop. Prefer a keys file.',
   }),
   apiKeysFile: text({
     default: '',
-    description: 'File of keys, one a line: role, then the SHA-256 of the key in hex. `likeness key` makes such a line.',
+    description:
+      'File of keys, one a line: role, or role@collection+collection, then the SHA-256 of the key in hex. `likeness key` makes such a line.',
   }),
   trustProxy: text({
     default: '',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { SearchError } from '../errors.js';
 import type { CatalogueStatistics, Neighbour, NeighbourQuery } from './catalogue.js';
 import type { CommitReport, ReadRequest, RequestOutcome, WriteRequest } from './catalogue-requests.js';
-import { checkCollectionName, checkedImageId, checkedNewImage, checkedPage, checkedQuery } from './checked-input.js';
+import { checkCollectionName, checkedImageId, checkedNewImage, checkedQuery } from './checked-input.js';
 import { CollectionIndex } from './collection-index.js';
 import { ExactIndex } from './exact-index.js';
 import { findNeighbours } from './find-neighbours.js';
@@ -168,7 +168,7 @@ export class CatalogueEngine {
         case 'original':
           return this.#store.blob(method, args[0], checkedImageId(args[1]));
         case 'list':
-          return this.#store.list(args[0], { ...checkedPage(args[1]), filter: args[1].filter });
+          return this.#store.list(...args);
       }
     });
   }

@@ -2,6 +2,7 @@ import { SearchError } from '../errors.js';
 import type { ImageId, NeighbourQuery, NewImage } from './catalogue.js';
 import { HASH_BYTES } from './hash-scan.js';
 import { metadataToJson } from './metadata.js';
+import type { PageCursors } from './page-cursor.js';
 import { unitVector } from './unit-vector.js';
 
 const COLLECTION_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -51,16 +52,17 @@ export function checkedQuery(query: NeighbourQuery, dimensions: number): Neighbo
 }
 
 /** The sequence that a page's cursor stands for; 0 for none. Throws INVALID_REQUEST for a cursor that no page gave, or a limit outside 1..1000. */
-export function checkedPage(page: { readonly limit: number; readonly cursor?: string }): {
-  readonly limit: number;
-  readonly after: number;
-} {
+export function checkedPage(
+  page: { readonly limit: number; readonly cursor?: string },
+  cursors: PageCursors,
+): { readonly limit: number; readonly after: number } {
   if (!Number.isInteger(page.limit) || page.limit < 1 || page.limit > PAGE_MAX) {
     refuse(`A page's limit must be a whole number from 1 to ${PAGE_MAX}.`);
   }
   if (page.cursor === undefined) return { limit: page.limit, after: 0 };
-  if (!/^[0-9]{1,10}$/.test(page.cursor)) refuse('The cursor is none that a page gave; start again without one.');
-  return { limit: page.limit, after: Number(page.cursor) };
+  const after = cursors.open(page.cursor);
+  if (after === undefined) refuse('The cursor is none that a page gave; start again without one.');
+  return { limit: page.limit, after };
 }
 
 function refuse(message: string): never {

@@ -1,9 +1,11 @@
 import { endianness } from 'node:os';
 import { SearchError } from '../errors.js';
 import type { AddResult, ImageId, ImageRecord, Metadata, Neighbour, NewImage, Page, Sequence } from './catalogue.js';
+import { checkedPage } from './checked-input.js';
 import type { Filter } from './filter.js';
 import { filterToSql } from './filter-sql.js';
 import { mergePatch, metadataToJson } from './metadata.js';
+import { PageCursors } from './page-cursor.js';
 import type { StoreDatabase, StoreWrite } from './store-database.js';
 import { type BlobPart, IMAGE_COLUMNS, type ImageRow, type Statements } from './store-statements.js';
 import { LABEL_LIMIT } from './vector-index.js';
@@ -33,11 +35,13 @@ export class RecordStore {
   readonly #database: StoreDatabase;
   readonly #statements: Statements;
   readonly #options: RecordStoreOptions;
+  readonly #cursors: PageCursors;
 
   constructor(database: StoreDatabase, options: RecordStoreOptions) {
     this.#database = database;
     this.#statements = database.statements;
     this.#options = options;
+    this.#cursors = new PageCursors(database.identity.catalogueId);
   }
 
   /** An add, to be run by `commit`. Throws ID_EXISTS, CATALOGUE_FULL, and DISK_FULL. */
@@ -134,19 +138,16 @@ export class RecordStore {
     return { id: id as ImageId, metadata: JSON.parse(row.metadata) as Metadata, sha256, perceptualHash, perceptualHashQuality };
   }
 
-  list(
-    collectionName: string,
-    page: { readonly limit: number; readonly after: number; readonly filter: Filter | undefined },
-  ): Page<ImageRecord> {
+  list(collectionName: string, page: { readonly limit: number; readonly cursor?: string; readonly filter?: Filter }): Page<ImageRecord> {
+    const { limit, after } = checkedPage(page, this.#cursors);
     const collection = this.collectionKey(collectionName);
     if (collection === undefined) return { items: [], nextCursor: undefined };
     const condition = page.filter === undefined ? { sql: '1', values: [] } : filterToSql(page.filter, 'metadata');
     const sql = `SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND sequence > ? AND ${condition.sql} ORDER BY sequence LIMIT ?`;
-    const rows = this.#database.connection
-      .prepare<unknown[], ImageRow>(sql)
-      .all(collection, page.after, ...condition.values, page.limit + 1);
-    const items = rows.slice(0, page.limit).map(toRecord);
-    return { items, nextCursor: rows.length > page.limit ? String(items.at(-1)?.sequence) : undefined };
+    const rows = this.#database.connection.prepare<unknown[], ImageRow>(sql).all(collection, after, ...condition.values, limit + 1);
+    const items = rows.slice(0, limit).map(toRecord);
+    const last = items.at(-1);
+    return { items, nextCursor: rows.length > limit && last !== undefined ? this.#cursors.seal(last.sequence) : undefined };
   }
 
   /** Sequences of a collection's images that pass a filter, ascending. Reads every record's metadata. */

@@ -15,7 +15,7 @@ import { SearchError } from '../errors.js';
 import type { ImageDecoder } from '../images/image-decoder.js';
 import { createBudget } from './admission.js';
 import { describeRoute, openApiFrame } from './api-document.js';
-import { type ApiKey, type Caller, createGate, readApiKeys } from './auth.js';
+import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
 import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import { type LogOptions, loggerOptions, logRequestEnd, statusOf } from './logging.js';
@@ -32,6 +32,7 @@ import { metricsRoutes } from './routes/metrics.js';
 import { searchingRoutes } from './routes/searching.js';
 import { snapshotRoutes } from './routes/snapshots.js';
 import type { App, ServerContext } from './server-context.js';
+import { createTenancy } from './tenancy.js';
 import { createTokenBuckets } from './token-buckets.js';
 
 /** What the application is built from; tests pass their own. Without `keys` they are read from the settings, without `log` nothing is logged. */
@@ -83,7 +84,12 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     },
   });
   const gate = createGate({ keys, trustsProxy: settings.trustProxy !== '' });
-  const callers = new WeakMap<FastifyRequest, Caller>();
+  const visitors = new WeakMap<FastifyRequest, Visitor>();
+  const visitorOf = (request: FastifyRequest): Visitor => {
+    const visitor = visitors.get(request);
+    if (visitor === undefined) throw new Error('A request passed the gate unseen. This is a bug.');
+    return visitor;
+  };
   const quota = createTokenBuckets({
     perMinute: settings.rateLimit,
     burst: settings.rateLimit,
@@ -102,7 +108,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   const encodeImage = createPipeline({ decoder, encoder, inFlight, monitoring });
   const spendQuota: ServerContext['spendQuota'] = (request, images) => {
     if (settings.rateLimit === 0) return;
-    const waitSeconds = quota.take(callers.get(request) ?? request.ip, images);
+    const waitSeconds = quota.take(visitorOf(request).caller, images);
     if (waitSeconds === 0) return;
     const message = `More than ${settings.rateLimit} images a minute (--rate-limit).`;
     throw new SearchError('RATE_LIMITED', message, { retryAfterSeconds: waitSeconds });
@@ -112,6 +118,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     version,
     encoder,
     catalogue,
+    tenancy: createTenancy({ catalogue, visitorOf }),
     snapshots,
     monitoring,
     ledger,
@@ -159,8 +166,8 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     ledger.open(request, reply);
     reply.header('x-request-id', request.id);
     if (isDraining) throw new SearchError('SHUTTING_DOWN', 'The service is stopping.', { retryAfterSeconds: 1 });
-    const { access, maxBodyBytes = MEBIBYTE } = request.routeOptions.config;
-    callers.set(request, gate(request, request.is404 ? 'open' : stated(access)));
+    const { access, scope = 'collections', maxBodyBytes = MEBIBYTE } = request.routeOptions.config;
+    visitors.set(request, gate(request, { access: request.is404 ? 'open' : stated(access), scope }));
     refuseDeclaredExcess(request, maxBodyBytes);
     done();
   });

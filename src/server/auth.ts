@@ -16,22 +16,41 @@ export type Role = (typeof ROLES)[number];
 /** What a route demands. `open` routes answer without a key. Every route states one, or the application does not start. */
 export type Access = 'open' | Role;
 
-/** A key as the server holds it: never the key itself. `id` is the start of its digest, fit for logs and rate limits. */
-export type ApiKey = { readonly id: string; readonly role: Role; readonly digest: Buffer };
+/** Which routes a key limited to collections may use: `collections`, those that keep to what the key has; `service`, none of such keys. */
+export type Scope = 'collections' | 'service';
 
-/** Who sent a request, for counting: a key's id, or the address where no keys are in use. */
-export type Caller = string;
+/** A key as the server holds it: never the key itself. `id` is the start of its digest, fit for logs and rate limits. */
+export type ApiKey = {
+  readonly id: string;
+  readonly role: Role;
+  readonly digest: Buffer;
+  /** The only collections it is for; undefined: all. */
+  readonly collections?: readonly string[];
+};
+
+/**
+ * Who sent a request. `caller`, for counting: a key's id, or the address where no key was sent. `collections`: those the request may know of; undefined: all.
+ * Where keys are in use, a visitor without one knows of none.
+ */
+export type Visitor = { readonly caller: string; readonly collections: readonly string[] | undefined };
 
 const WRONG_KEYS_PER_MINUTE = 30;
 const MAX_ADDRESSES = 10_000;
+const COLLECTION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-/** Keys from `apiKeys` (role:key, comma-separated) and `apiKeysFile` (role and SHA-256 in hex a line). Throws INVALID_SETTINGS, all faults at once. */
+/**
+ * Keys from `apiKeys` (grant:key, comma-separated) and `apiKeysFile` (grant and SHA-256 in hex a line). A grant is a role, or a role and the collections
+ * it is limited to: `write@photos+shop`. Throws INVALID_SETTINGS, all faults at once.
+ */
 export async function readApiKeys(settings: Pick<Settings, 'apiKeys' | 'apiKeysFile'>): Promise<readonly ApiKey[]> {
   const faults: string[] = [];
   const keys: ApiKey[] = [];
-  const add = (role: string | undefined, digest: Buffer, where: string): void => {
-    if (!isRole(role)) faults.push(`${where}: the role must be one of ${ROLES.join(', ')}`);
-    else if (!keys.some((known) => known.digest.equals(digest))) keys.push({ id: digest.toString('hex').slice(0, 8), role, digest });
+  const add = (text: string, digest: Buffer, where: string): void => {
+    const grant = parseGrant(text);
+    const known = keys.find((key) => key.digest.equals(digest));
+    if (typeof grant === 'string') faults.push(`${where}: ${grant}`);
+    else if (known === undefined) keys.push({ id: digest.toString('hex').slice(0, 8), digest, ...grant });
+    else if (grantText(known) !== grantText(grant)) faults.push(`${where}: the key is there already, as ${grantText(known)}`);
   };
   const entries = settings.apiKeys === '' ? [] : settings.apiKeys.split(',');
   for (const [index, entry] of entries.entries()) {
@@ -44,13 +63,29 @@ export async function readApiKeys(settings: Pick<Settings, 'apiKeys' | 'apiKeysF
   for (const [index, line] of (await keysFileLines(settings.apiKeysFile)).entries()) {
     const content = line.replace(/#.*/, '').trim();
     if (content === '') continue;
-    const [role, hex, ...rest] = content.split(/\s+/);
+    const [grant = '', hex, ...rest] = content.split(/\s+/);
     const where = `${settings.apiKeysFile}, line ${index + 1}`;
     if (hex === undefined || rest.length > 0 || !/^[0-9a-f]{64}$/i.test(hex)) faults.push(`${where}: takes a role and a SHA-256 in hex`);
-    else add(role, Buffer.from(hex, 'hex'), where);
+    else add(grant, Buffer.from(hex, 'hex'), where);
   }
   if (faults.length > 0) throw new SearchError('INVALID_SETTINGS', `API keys are wrong:\n  ${faults.join('\n  ')}`);
   return keys;
+}
+
+/** What a key may do, as it is written before the key: `read`, `write@photos+shop`. The inverse of {@link parseGrant}. */
+export function grantText({ role, collections }: Pick<ApiKey, 'role' | 'collections'>): string {
+  return collections === undefined ? role : `${role}@${collections.toSorted().join('+')}`;
+}
+
+/** A grant from its text, or what is wrong with it. An administrator's key is never limited: snapshots hold every collection. */
+export function parseGrant(text: string): Pick<ApiKey, 'role' | 'collections'> | string {
+  const [role, list, ...rest] = text.split('@');
+  if (!isRole(role) || rest.length > 0) return `the role must be one of ${ROLES.join(', ')}`;
+  if (list === undefined) return { role };
+  if (role === 'admin') return 'a key of role admin is for all collections; limit a read or write key';
+  const collections = [...new Set(list.split('+'))];
+  if (!collections.every((name) => COLLECTION.test(name))) return 'after @ stand names of collections, joined by +';
+  return { role, collections };
 }
 
 /** Throws INVALID_SETTINGS where the service would listen to strangers without keys. */
@@ -70,7 +105,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** Admits a request to a route or throws UNAUTHORISED, FORBIDDEN or, for a guesser of keys, RATE_LIMITED. */
-export type Gate = (request: FastifyRequest, access: Access) => Caller;
+export type Gate = (request: FastifyRequest, route: { readonly access: Access; readonly scope: Scope }) => Visitor;
 
 /**
  * The gate before all routes. With keys: header `x-api-key` or `Authorization: Bearer`, compared by digest in constant time with every key.
@@ -85,19 +120,20 @@ export function createGate(options: { readonly keys: readonly ApiKey[]; readonly
     maxCallers: MAX_ADDRESSES,
     now: () => performance.now(),
   });
-  return (request, access) => {
+  return (request, { access, scope }) => {
     if (keys.length === 0) {
       if (!trustsProxy) refuseWebPages(request);
-      return request.ip;
+      return { caller: request.ip, collections: undefined };
     }
     const given = keyOf(request);
+    const stranger: Visitor = { caller: request.ip, collections: [] };
     if (given === undefined) {
-      if (access === 'open') return request.ip;
+      if (access === 'open') return stranger;
       throw new SearchError('UNAUTHORISED', 'This route needs an API key: header x-api-key, or Authorization: Bearer KEY.');
     }
     const key = findKey(keys, given);
     if (key === undefined) {
-      if (access === 'open') return request.ip;
+      if (access === 'open') return stranger;
       const waitSeconds = guesses.take(request.ip, 1);
       if (waitSeconds > 0) throw new SearchError('RATE_LIMITED', 'Too many wrong API keys.', { retryAfterSeconds: waitSeconds });
       throw new SearchError('UNAUTHORISED', 'The API key is not valid.');
@@ -105,7 +141,10 @@ export function createGate(options: { readonly keys: readonly ApiKey[]; readonly
     if (access !== 'open' && ROLES.indexOf(key.role) < ROLES.indexOf(access)) {
       throw new SearchError('FORBIDDEN', `This route needs a key of role ${access}; this key is of role ${key.role}.`);
     }
-    return key.id;
+    if (scope === 'service' && key.collections !== undefined) {
+      throw new SearchError('FORBIDDEN', 'This route tells of all collections; this key is limited to some.');
+    }
+    return { caller: key.id, collections: key.collections };
   };
 }
 

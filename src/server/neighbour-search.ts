@@ -15,6 +15,7 @@ import type { RequestLife } from './request-ledger.js';
 import { cursorAfter, type ParsedSearch } from './search-request.js';
 import { MAX_K, type SearchAnswer } from './search-schemas.js';
 import type { ServerContext } from './server-context.js';
+import type { OpenCollection } from './tenancy.js';
 
 type Answer = Static<typeof SearchAnswer>;
 
@@ -25,7 +26,7 @@ export type FoundPage = Pick<Answer, 'results' | 'nextCursor'> & { readonly sear
 export type NeighbourSearch = (
   life: RequestLife,
   search: ParsedSearch,
-  asked: { readonly query: Query; readonly without: readonly ImageId[] },
+  asked: { readonly collection: OpenCollection; readonly query: Query; readonly without: readonly ImageId[] },
 ) => Promise<FoundPage>;
 
 type Match = Neighbour & { readonly match: MatchKind; readonly view: DihedralVariant };
@@ -36,7 +37,7 @@ const LIMITS = { hashThreshold: PERCEPTUAL_HASH_THRESHOLD, qualityMin: PERCEPTUA
 
 /** Counts its time as stage `search`. A page is a part of one longer list, so a page asks for all that come before it too. */
 export function createNeighbourSearch({ catalogue, monitoring }: Pick<ServerContext, 'catalogue' | 'monitoring'>): NeighbourSearch {
-  return async (life, search, { query: asked, without }) => {
+  return async (life, search, { collection, query: asked, without }) => {
     const startedAt = performance.now();
     const { query, offset } = search;
     const end = Math.min(MAX_K, offset + query.k);
@@ -49,7 +50,7 @@ export function createNeighbourSearch({ catalogue, monitoring }: Pick<ServerCont
         asked.views.map(async (view) => {
           const hashes = search.groups && speaks && view.perceptualHash !== undefined ? [view.perceptualHash] : [];
           const nearHash = hashes.length === 0 ? {} : { nearHash: { hashes, maxDistance: LIMITS.hashThreshold, limit: HASH_MATCHES_MAX } };
-          const neighbours = await catalogue.neighbours({ ...query, ...breadth, ...nearHash, k, embedding: view.embedding });
+          const neighbours = await catalogue.neighbours({ collection, ...query, ...breadth, ...nearHash, k, embedding: view.embedding });
           return neighbours.map((neighbour) => toMatch(neighbour, asked, view));
         }),
       ),
@@ -58,7 +59,7 @@ export function createNeighbourSearch({ catalogue, monitoring }: Pick<ServerCont
     monitoring.observeStage('search', searchMs);
     const sorted = bestOfEach(found.flat()).filter(({ id }) => !without.includes(id));
     const matches = search.groups ? grouped(sorted) : sorted;
-    const results = toResults(search, matches.slice(offset, end));
+    const results = toResults(search, collection, matches.slice(offset, end));
     const nextCursor = matches.length > end ? cursorAfter(end) : undefined;
     return { results, ...(nextCursor !== undefined && { nextCursor }), searchMs };
   };
@@ -79,12 +80,12 @@ function bestOfEach(matches: readonly Match[]): Match[] {
   return [...best.values()].sort((a, b) => b.similarity - a.similarity || a.sequence - b.sequence);
 }
 
-function toResults({ query, fold, includesVector }: ParsedSearch, matches: readonly Match[]): Answer['results'] {
+function toResults({ fold, includesVector }: ParsedSearch, collection: OpenCollection, matches: readonly Match[]): Answer['results'] {
   const entries = fold ? foldCopies(matches, isCopy) : matches.map((kept) => ({ kept, folded: [] as Match[] }));
   return entries.map(({ kept, folded }) => {
-    const { id, similarity: score, metadata, sequence, match, view, embedding } = kept;
+    const { id, similarity: score, metadata, match, view, embedding } = kept;
     return {
-      ...{ id, score, metadata, thumbnailUrl: thumbnailUrl(query.collection, id, sequence), match },
+      ...{ id, score, metadata, thumbnailUrl: thumbnailUrl(collection, id, kept.sha256), match },
       ...(view !== 'original' && { view }),
       ...(fold && { folded: folded.map((copy) => copy.id) }),
       ...(includesVector && embedding !== undefined && { vector: Array.from(embedding) }),
@@ -106,11 +107,14 @@ function distanceOf(a: Uint8Array, b: Uint8Array): number | undefined {
   return a.length === HASH_BYTES && b.length === HASH_BYTES ? hammingDistance(a, b) : undefined;
 }
 
-/** Path of an image's thumbnail. `version` changes when the picture does, so that a browser may keep what it names for ever. */
-export function thumbnailUrl(collection: string, id: ImageId, version?: number | string): string {
+/** Bytes of a picture's digest that tell it from others of the same id: 8 characters. */
+const VERSION_BYTES = 6;
+
+/** Path of an image's thumbnail. With the picture's digest it changes when the picture does, so that a browser may keep what it names for ever. */
+export function thumbnailUrl(collection: string, id: ImageId, sha256?: Uint8Array): string {
   const parameters = new URLSearchParams();
   if (collection !== 'default') parameters.set('collection', collection);
-  if (version !== undefined) parameters.set('v', String(version));
+  if (sha256 !== undefined) parameters.set('v', Buffer.from(sha256.subarray(0, VERSION_BYTES)).toString('base64url'));
   const query = parameters.toString();
   return `/images/${encodeURIComponent(id)}/thumbnail${query === '' ? '' : `?${query}`}`;
 }

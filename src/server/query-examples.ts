@@ -8,11 +8,12 @@ import { combineExamples } from '../matching/combine-examples.js';
 import type { EncodedImage } from './pipeline.js';
 import type { RequestLife } from './request-ledger.js';
 import type { ServerContext } from './server-context.js';
+import type { OpenCollection } from './tenancy.js';
 import { noImage } from './upload.js';
 
 /** Everything a query may be made of. */
 export type Examples = {
-  readonly collection: string;
+  readonly collection: OpenCollection;
   readonly pictures: readonly Uint8Array[];
   readonly negativePictures: readonly Uint8Array[];
   readonly positiveIds: readonly ImageId[];
@@ -62,7 +63,7 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
   };
 
   /** A stored picture as it is: nothing is to be decoded. */
-  async function storedQuery(life: RequestLife, collection: string, id: ImageId): Promise<Query> {
+  async function storedQuery(life: RequestLife, collection: OpenCollection, id: ImageId): Promise<Query> {
     const [record, embedding] = await Promise.all([life.bound(catalogue.get(collection, id)), storedEmbedding(life, collection, id)]);
     const { perceptualHash, perceptualHashQuality = null, sha256 } = foundAs(record, id);
     const times = { queueMs: 0, decodeMs: 0, encodeMs: 0 };
@@ -103,12 +104,12 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
     };
   }
 
-  async function storedEmbedding(life: RequestLife, collection: string, id: ImageId): Promise<Embedding> {
+  async function storedEmbedding(life: RequestLife, collection: OpenCollection, id: ImageId): Promise<Embedding> {
     return foundAs(await life.bound(catalogue.embedding(collection, id)), id);
   }
 
   /** The original where it is kept, else the thumbnail. */
-  async function storedPicture(life: RequestLife, collection: string, id: ImageId): Promise<Uint8Array> {
+  async function storedPicture(life: RequestLife, collection: OpenCollection, id: ImageId): Promise<Uint8Array> {
     const original = await life.bound(catalogue.original(collection, id));
     return original ?? foundAs(await life.bound(catalogue.thumbnail(collection, id)), id);
   }

@@ -14,8 +14,7 @@ export const COLLECTION_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$';
 /** A collection's name. */
 export const CollectionName = Type.String({
   pattern: COLLECTION_PATTERN,
-  default: 'default',
-  description: 'Name of the collection.',
+  description: 'Name of the collection. Without it: "default", or the one collection of a key that is limited to one.',
 });
 /** An image's id as text. */
 export const ImageIdText = Type.String({ minLength: 1, maxLength: 255, description: "The image's id: 1 to 255 bytes of UTF-8." });
@@ -195,7 +194,12 @@ export const ReadyAnswer = Type.Object(
       { name: Type.String(), id: Type.String(), dimensions: Type.Integer(), device: Type.String(), runtime: Type.String() },
       closed,
     ),
-    catalogue: Type.Object({ collections: Type.Integer(), images: Type.Integer(), rebuilding: Type.Boolean() }, closed),
+    catalogue: Type.Optional(
+      Type.Object(
+        { collections: Type.Integer(), images: Type.Integer(), rebuilding: Type.Boolean() },
+        { ...closed, description: 'Totals. Where keys are set, told to keys for all collections only.' },
+      ),
+    ),
     canary: Type.Union([Type.Literal('found'), Type.Literal('empty'), Type.Literal('busy')], {
       description: 'found: a stored image found itself. empty: there is none yet. busy: full queues kept the probe out.',
     }),

@@ -9,8 +9,10 @@ import { MAX_K, type SearchBodyOptions, type SearchOptions } from './search-sche
 
 /** A search as the caller asked for it, checked; the query's embedding is still to come. */
 export type ParsedSearch = {
+  /** As it was named; `tenancy.collectionFor` opens it. */
+  readonly collection: string | undefined;
   /** For the catalogue; `k` is what one page holds. */
-  readonly query: Omit<NeighbourQuery, 'embedding'>;
+  readonly query: Omit<NeighbourQuery, 'embedding' | 'collection'>;
   /** Results before this page. */
   readonly offset: number;
   readonly positiveIds: readonly ImageId[];
@@ -32,7 +34,7 @@ const MIRRORED_AND_TURNED: readonly DihedralVariant[] = [...MIRRORED, ...TURNED,
 
 /** Throws INVALID_FILTER and INVALID_REQUEST. */
 export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedSearch {
-  const { collection = 'default', k, limit, minScore, filter, ef, exact, cursor, include, crop } = options;
+  const { collection, k, limit, minScore, filter, ef, exact, cursor, include, crop } = options;
   if (k !== undefined && limit !== undefined && k !== limit) {
     throw new SearchError('INVALID_REQUEST', '"k" and "limit" mean the same; send one of them.');
   }
@@ -41,8 +43,8 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
   if (fold && size > MAX_K_FOLDED)
     throw new SearchError('INVALID_REQUEST', `With fold=true k is at most ${MAX_K_FOLDED}; ${size} were asked for.`);
   return {
+    collection,
     query: {
-      collection,
       k: size,
       ...(minScore !== undefined && { minSimilarity: minScore }),
       ...(filter !== undefined && { filter: parseFilterText(filter) }),

@@ -1,16 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TSchema, TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify';
-import type { Catalogue } from '../catalogue/catalogue.js';
 import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
 import type { Budget } from './admission.js';
-import type { Access } from './auth.js';
+import type { Access, Scope } from './auth.js';
 import type { Monitoring } from './monitoring.js';
 import type { EncodeImage } from './pipeline.js';
 import type { Readiness } from './readiness.js';
 import type { RequestLedger } from './request-ledger.js';
+import type { RouteCatalogue, Tenancy } from './tenancy.js';
 
 /** The Fastify instance as the routes see it: schemas give requests and answers their types. */
 export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
@@ -20,7 +20,9 @@ export type ServerContext = {
   readonly settings: Settings;
   readonly version: string;
   readonly encoder: Encoder;
-  readonly catalogue: Catalogue;
+  /** Takes collections of `tenancy.collectionFor` only. */
+  readonly catalogue: RouteCatalogue;
+  readonly tenancy: Tenancy;
   readonly snapshots: Snapshots;
   readonly monitoring: Monitoring;
   readonly ledger: RequestLedger;
@@ -35,6 +37,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may use the route. Every route states it, or the application does not start. */
     access?: Access;
+    /** Whether it keeps to the collections that a key is limited to (it calls `tenancy`), as if not stated, or tells of the whole service. */
+    scope?: Scope;
     /** Largest declared body; Fastify's own limit where it is absent. */
     maxBodyBytes?: number;
     /** The multipart form that the route reads by itself, for openapi.yaml. */

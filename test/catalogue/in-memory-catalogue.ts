@@ -12,6 +12,7 @@ import { checkCollectionName, checkedNewImage, checkedPage, checkedQuery } from 
 import { ExactIndex } from '../../src/catalogue/exact-index.js';
 import { matchesFilter } from '../../src/catalogue/filter-match.js';
 import { mergePatch, metadataToJson } from '../../src/catalogue/metadata.js';
+import { PageCursors } from '../../src/catalogue/page-cursor.js';
 import { SearchError } from '../../src/errors.js';
 
 type Stored = { record: ImageRecord; readonly image: NewImage };
@@ -20,6 +21,7 @@ type Collection = { readonly index: ExactIndex; readonly images: Map<ImageId, St
 /** The catalogue's contract in the plainest way: maps and the exact index. The reference that the durable one is compared with. */
 export function inMemoryCatalogue(dimensions: number): Catalogue {
   const collections = new Map<string, Collection>();
+  const cursors = new PageCursors('in memory');
   let lastSequence = 0;
   let isClosed = false;
 
@@ -87,13 +89,13 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
       return open(name).images.get(id)?.image.original;
     },
     async list(name, page) {
-      const { limit, after } = checkedPage(page);
+      const { limit, after } = checkedPage(page, cursors);
       const all = sorted(open(name)).map(({ record }) => record);
       const rest = all.filter(
         ({ sequence, metadata }) => sequence > after && (page.filter === undefined || matchesFilter(page.filter, metadata)),
       );
       const items = rest.slice(0, limit);
-      return { items, nextCursor: rest.length > limit ? String(items.at(-1)?.sequence) : undefined };
+      return { items, nextCursor: rest.length > limit ? cursors.seal(items.at(-1)!.sequence) : undefined };
     },
     async neighbours(query: NeighbourQuery): Promise<Neighbour[]> {
       const collection = open(query.collection);

@@ -1,9 +1,9 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-typebox';
 import { AliveAnswer, errorAnswers, ReadyAnswer } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
 
 /** Probes, open to all: `/livez` and `/healthz` say that the process serves, `/readyz` that encoder and catalogue work. */
-export const healthRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { readiness }) => {
+export const healthRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { readiness, tenancy }) => {
   for (const path of ['/livez', '/healthz']) {
     const summary = 'Does the process serve?';
     app.get(
@@ -21,6 +21,9 @@ export const healthRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app
       config: { access: 'open' },
       schema: { tags: ['health'], summary: 'Do encoder and catalogue work?', response: { 200: ReadyAnswer, ...errorAnswers } },
     },
-    async () => readiness.check(),
+    async (request): Promise<Static<typeof ReadyAnswer>> => {
+      const { catalogue, ...report } = await readiness.check();
+      return tenancy.seesAll(request) ? { ...report, ...(catalogue !== undefined && { catalogue }) } : report;
+    },
   );
 };

@@ -22,15 +22,23 @@ import {
 import { parseFilterText, parseSearch } from '../search-request.js';
 import { SearchAnswer, SimilarQuery } from '../search-schemas.js';
 import type { ServerContext } from '../server-context.js';
+import type { OpenCollection } from '../tenancy.js';
 
 const tags = ['images'];
-const DEFAULT_COLLECTION = 'default';
 /** A query of a stored image alone. */
 const NOTHING = { pictures: [], negativePictures: [], negativeIds: [], embedding: undefined, crop: undefined };
 
+type Place = { readonly collection: OpenCollection; readonly id: ImageId };
+type ImageRequest = FastifyRequest<{ Params: Static<typeof ImagePath>; Querystring: { collection?: string } }>;
+
 /** Stored images: list, look, change, remove, and what is like them. */
 export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { catalogue, encoder, ledger, settings, spendQuota } = context;
+  const { catalogue, encoder, ledger, settings, spendQuota, tenancy } = context;
+  /** The image that a request names, in a collection that it may use. */
+  const place = (request: ImageRequest): Place => ({
+    collection: tenancy.collectionFor(request, request.query.collection),
+    id: parseImageId(request.params.id),
+  });
   const findNeighbours = createNeighbourSearch(context);
   const readExamples = createExampleReader(context);
 
@@ -41,7 +49,8 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       schema: { tags, summary: 'List images', querystring: ListQuery, response: { 200: ImagePage, ...errorAnswers } },
     },
     async (request): Promise<Static<typeof ImagePage>> => {
-      const { collection = DEFAULT_COLLECTION, limit = 50, cursor, filter } = request.query;
+      const { limit = 50, cursor, filter } = request.query;
+      const collection = tenancy.collectionFor(request, request.query.collection);
       const page = { limit, ...(cursor !== undefined && { cursor }), ...(filter !== undefined && { filter: parseFilterText(filter) }) };
       const { items, nextCursor } = await ledger.lifeOf(request).bound(catalogue.list(collection, page));
       return { images: items.map((record) => toAnswer(collection, record)), ...(nextCursor !== undefined && { nextCursor }) };
@@ -55,7 +64,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       schema: { tags, summary: 'One image', params: ImagePath, querystring: InCollection, response: { 200: ImageAnswer, ...errorAnswers } },
     },
     async (request) => {
-      const { collection, id } = place(request.query, request.params);
+      const { collection, id } = place(request);
       return toAnswer(collection, found(await ledger.lifeOf(request).bound(catalogue.get(collection, id)), id));
     },
   );
@@ -75,7 +84,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       },
     },
     async (request) => {
-      const { collection, id } = place(request.query, request.params);
+      const { collection, id } = place(request);
       const patch = checkMetadata(request.body.metadata, settings.maxMetadataBytes);
       return toAnswer(collection, found(await ledger.lifeOf(request).bound(catalogue.patchMetadata(collection, id, patch)), id));
     },
@@ -94,7 +103,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       },
     },
     async (request, reply) => {
-      const { collection, id } = place(request.query, request.params);
+      const { collection, id } = place(request);
       const wasThere = await ledger.lifeOf(request).bound(catalogue.remove(collection, id));
       found(wasThere ? true : undefined, id);
       return reply.code(204).send(null);
@@ -115,12 +124,12 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
     },
     async (request): Promise<Static<typeof SearchAnswer>> => {
       const startedAt = performance.now();
-      const { collection, id } = place(request.query, request.params);
+      const { collection, id } = place(request);
       const search = parseSearch(request.query);
       if (search.views.length > 0) spendQuota(request, 1);
       const life = ledger.lifeOf(request);
       const query = await readExamples(life, { ...NOTHING, collection, positiveIds: [id], views: search.views });
-      const { searchMs, ...page } = await findNeighbours(life, search, { query, without: [id] });
+      const { searchMs, ...page } = await findNeighbours(life, search, { collection, query, without: [id] });
       const times = { ...query.times, searchMs, totalMs: performance.now() - startedAt };
       return { encoder: { name: encoder.description.name, id: encoder.description.id }, tookMs: tookMs(times), ...page };
     },
@@ -139,7 +148,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       },
     },
     async (request, reply) => {
-      const { collection, id } = place(request.query, request.params);
+      const { collection, id } = place(request);
       const bytes = found(await ledger.lifeOf(request).bound(catalogue.thumbnail(collection, id)), id);
       // With a version in its URL the picture behind it never changes; without one it may, by ?replace=true, so a cache must ask.
       const caching = request.query.v === undefined ? 'private, no-cache' : 'private, max-age=31536000, immutable';
@@ -163,7 +172,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       },
     },
     async (request, reply) => {
-      const { collection, id } = place(request.query, request.params);
+      const { collection, id } = place(request);
       const life = ledger.lifeOf(request);
       const [record, bytes] = await Promise.all([
         life.bound(catalogue.get(collection, id)),
@@ -177,13 +186,6 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
     },
   );
 };
-
-function place(
-  query: { readonly collection?: string },
-  params: { readonly id: string },
-): { readonly collection: string; readonly id: ImageId } {
-  return { collection: query.collection ?? DEFAULT_COLLECTION, id: parseImageId(params.id) };
-}
 
 function found<T>(value: T | undefined, id: ImageId): T {
   if (value === undefined) throw new SearchError('NOT_FOUND', `There is no image "${id}" in this collection.`);
@@ -207,7 +209,7 @@ function sendBytes(
 }
 
 function toAnswer(collection: string, record: ImageRecord): Static<typeof ImageAnswer> {
-  const { id, sequence, metadata, format, width, height, bytes, fileName } = record;
+  const { id, metadata, format, width, height, bytes, fileName } = record;
   return {
     id,
     metadata,
@@ -220,6 +222,6 @@ function toAnswer(collection: string, record: ImageRecord): Static<typeof ImageA
     perceptualHash: Buffer.from(record.perceptualHash).toString('hex'),
     addedAt: new Date(record.addedAt).toISOString(),
     updatedAt: new Date(record.updatedAt).toISOString(),
-    thumbnailUrl: thumbnailUrl(collection, id, sequence),
+    thumbnailUrl: thumbnailUrl(collection, id, record.sha256),
   };
 }

@@ -11,6 +11,7 @@ import type { EncodedImage } from '../pipeline.js';
 import { ClientGoneError, type RequestLife } from '../request-ledger.js';
 import { IndexAnswer, IndexErrorAnswer, IndexForm, IndexQuery } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
+import type { OpenCollection } from '../tenancy.js';
 import { maxBodyBytes, type ReceivedFile, readUpload } from '../upload.js';
 
 /** Files of one request that are worked on at once; the next is not read from the socket until one is done. */
@@ -29,7 +30,7 @@ type Outcome = Named<{ readonly result: AddResult } | { readonly error: SearchEr
 
 /** POST /index: pictures in, stored and found by the very next search. */
 export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, catalogue, encodeImage, ledger, monitoring, uploadMemory, spendQuota } = context;
+  const { settings, catalogue, encodeImage, ledger, monitoring, tenancy, uploadMemory, spendQuota } = context;
 
   app.post(
     '/index',
@@ -45,7 +46,8 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
       },
     },
     async (request, reply) => {
-      const { collection = 'default', replace = false } = request.query;
+      const { replace = false } = request.query;
+      const collection = tenancy.collectionFor(request, request.query.collection);
       const idOfQuery = request.query.id === undefined ? undefined : parseImageId(request.query.id);
       const life = ledger.lifeOf(request);
       const prepared = await prepareFiles(request, life, collection);
@@ -59,7 +61,7 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
   );
 
   /** Reads the body; files are decoded and encoded while later ones still arrive, and stored only when all fields are known. */
-  async function prepareFiles(request: FastifyRequest, life: RequestLife, collection: string): Promise<PreparedUpload> {
+  async function prepareFiles(request: FastifyRequest, life: RequestLife, collection: OpenCollection): Promise<PreparedUpload> {
     const { maxFilesPerRequest: maxFiles } = settings;
     const files: Promise<Named<Prepared>>[] = [];
     const working = new Set<Promise<unknown>>();
@@ -92,7 +94,7 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
   }
 
   /** The same bytes are not decoded twice: the catalogue is asked for their digest first. */
-  async function prepareBytes(bytes: Buffer, life: RequestLife, collection: string): Promise<Prepared> {
+  async function prepareBytes(bytes: Buffer, life: RequestLife, collection: OpenCollection): Promise<Prepared> {
     const id = await life.bound(catalogue.findBySha256(collection, await sha256(bytes)));
     if (id !== undefined) return { kind: 'exists', id };
     const encoded = await encodeImage(bytes, { life, thumbnail: true });
@@ -154,7 +156,12 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
   }
 };
 
-type Target = { readonly collection: string; readonly id: ImageId | undefined; readonly metadata: Metadata; readonly replace: boolean };
+type Target = {
+  readonly collection: OpenCollection;
+  readonly id: ImageId | undefined;
+  readonly metadata: Metadata;
+  readonly replace: boolean;
+};
 
 /** A single file fails with its own error; of several that all failed the gravest speaks, and each is listed. */
 function refuseAll(reply: FastifyReply, outcomes: readonly Outcome[], errors: readonly SearchError[]): Static<typeof IndexErrorAnswer> {

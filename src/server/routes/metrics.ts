@@ -11,7 +11,7 @@ export const metricsRoutes: FastifyPluginAsyncTypebox<{ readonly monitoring: Mon
   app.get(
     '/metrics',
     {
-      config: { access },
+      config: { access, scope: 'service' },
       schema: {
         tags: ['health'],
         summary: 'Metrics for Prometheus',

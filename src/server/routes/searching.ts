@@ -19,11 +19,16 @@ const NEGATIVE_FIELD = 'negative';
 const LISTS = ['id', 'negativeId'] as const;
 
 type Answer = Static<typeof SearchAnswer>;
-type Asked = { readonly search: ParsedSearch; readonly files: readonly ReceivedFile[]; readonly vector: Float32Array | undefined };
+type Asked = {
+  readonly request: FastifyRequest;
+  readonly search: ParsedSearch;
+  readonly files: readonly ReceivedFile[];
+  readonly vector: Float32Array | undefined;
+};
 
 /** POST and GET /search: pictures, stored images or a vector in, the nearest stored images out. */
 export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, encoder, ledger, monitoring, uploadMemory, spendQuota } = context;
+  const { settings, encoder, ledger, monitoring, tenancy, uploadMemory, spendQuota } = context;
   const findNeighbours = createNeighbourSearch(context);
   const readExamples = createExampleReader(context);
 
@@ -43,7 +48,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       const search = parseSearch(request.query);
       // A crop of a stored picture is decoded and encoded like any other.
       if (search.crop !== undefined || search.views.length > 0) spendQuota(request, 1);
-      return find(ledger.lifeOf(request), { search, files: [], vector: undefined });
+      return find(ledger.lifeOf(request), { request, search, files: [], vector: undefined });
     },
   );
 
@@ -65,13 +70,14 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       spendQuota(request, 1);
       const life = ledger.lifeOf(request);
       const search = parseSearch(request.query); // Before the body is read, so that a wrong query costs nothing.
+      if (search.collection !== undefined) tenancy.collectionFor(request, search.collection);
       const files: ReceivedFile[] = [];
       const isPictured = !isJson(request);
       try {
         // Only a JSON body has been read by now; its schema has checked it.
         const body = isPictured ? undefined : (request.body as SearchBodyOptions);
         const asked = body === undefined ? await readForm(request, search, files) : readBody(request, body);
-        const answer = await find(life, { ...asked, files });
+        const answer = await find(life, { request, ...asked, files });
         if (isPictured) monitoring.countImage('searched');
         return answer;
       } catch (error) {
@@ -83,16 +89,17 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     },
   );
 
-  async function find(life: RequestLife, { search, files, vector }: Asked): Promise<Answer> {
+  async function find(life: RequestLife, { request, search, files, vector }: Asked): Promise<Answer> {
     const receivedAt = performance.now();
     const bytesOf = (file: ReceivedFile): Buffer => {
       if ('error' in file) throw file.error;
       return file.bytes;
     };
-    const { positiveIds, negativeIds, crop, views, query } = search;
+    const { positiveIds, negativeIds, crop, views } = search;
+    const collection = tenancy.collectionFor(request, search.collection);
     const isNegative = ({ field }: ReceivedFile): boolean => field === NEGATIVE_FIELD;
     const asked = await readExamples(life, {
-      collection: query.collection,
+      collection,
       pictures: files.filter((file) => !isNegative(file)).map(bytesOf),
       negativePictures: files.filter(isNegative).map(bytesOf),
       positiveIds,
@@ -101,13 +108,17 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       crop,
       views,
     });
-    const { searchMs, ...page } = await findNeighbours(life, search, { query: asked, without: [...positiveIds, ...negativeIds] });
+    const { searchMs, ...page } = await findNeighbours(life, search, {
+      collection,
+      query: asked,
+      without: [...positiveIds, ...negativeIds],
+    });
     const { name, id } = encoder.description;
     const totalMs = performance.now() - receivedAt;
     return { encoder: { name, id }, tookMs: tookMs({ ...asked.times, searchMs, totalMs }), ...page };
   }
 
-  function readBody(request: FastifyRequest, body: SearchBodyOptions): Omit<Asked, 'files'> {
+  function readBody(request: FastifyRequest, body: SearchBodyOptions): Omit<Asked, 'files' | 'request'> {
     const { embedding, encoderId, ...options } = body;
     if ((embedding === undefined) !== (encoderId === undefined)) {
       throw new SearchError('INVALID_REQUEST', 'An embedding travels with the encoderId of the encoder that made it: send both or none.');
@@ -120,7 +131,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     return { search, vector: embedding === undefined ? undefined : Float32Array.from(embedding) };
   }
 
-  async function readForm(request: FastifyRequest, search: ParsedSearch, files: ReceivedFile[]): Promise<Omit<Asked, 'files'>> {
+  async function readForm(request: FastifyRequest, search: ParsedSearch, files: ReceivedFile[]): Promise<Omit<Asked, 'files' | 'request'>> {
     const receive = async (file: ReceivedFile): Promise<void> => {
       files.push(file);
       if (files.length > 1) spendQuota(request, 1);

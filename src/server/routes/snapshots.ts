@@ -11,7 +11,7 @@ export const snapshotRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
   app.post(
     '/snapshots',
     {
-      config: { access: 'admin' },
+      config: { access: 'admin', scope: 'service' },
       schema: {
         tags,
         summary: 'Make a snapshot',
@@ -31,7 +31,7 @@ export const snapshotRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
   app.get(
     '/snapshots',
     {
-      config: { access: 'admin' },
+      config: { access: 'admin', scope: 'service' },
       schema: { tags, summary: 'List snapshots', response: { 200: SnapshotsAnswer, ...errorAnswers } },
     },
     async () => ({ snapshots: (await snapshots.list()).map(toAnswer) }),
@@ -41,7 +41,7 @@ export const snapshotRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     '/snapshots/:name',
     {
       exposeHeadRoute: false,
-      config: { access: 'admin' },
+      config: { access: 'admin', scope: 'service' },
       schema: {
         tags,
         summary: 'Download a snapshot',
@@ -64,7 +64,7 @@ export const snapshotRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
   app.delete(
     '/snapshots/:name',
     {
-      config: { access: 'admin' },
+      config: { access: 'admin', scope: 'service' },
       schema: { tags, summary: 'Remove a snapshot', params: SnapshotPath, response: { 204: NoContent, ...errorAnswers } },
     },
     async (request, reply) => {

@@ -1,3 +1,11 @@
 import { render } from 'preact';
+import { App } from './app.js';
+import { openLocalPictures } from './state/local-pictures.js';
+import './styles/tokens.css';
+import './styles/base.css';
+import './styles/controls.css';
+import './styles/shell.css';
 
-render(<p>hello</p>, document.getElementById('page')!);
+const root = document.getElementById('page');
+if (root === null) throw new Error('index.html has no #page. This is a bug.');
+render(<App locals={openLocalPictures()} />, root);

@@ -1,0 +1,6 @@
+import { Notice } from '../parts/notice.js';
+
+/** The search page. */
+export function SearchPage() {
+  return <Notice title="Search" />;
+}

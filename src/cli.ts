@@ -137,7 +137,7 @@ program
 
 withTraining(program.command('ablate'))
   .description('Take a recipe apart: every switch of the method trained and measured with one budget. Run it again to go on.')
-  .option('--rows <names>', 'only these rows, separated by commas')
+  .option('--rows <names>', 'only these rows, separated by commas; name@2019 is that row with another seed')
   .option('--beside <reports...>', 'reports of other encoders to stand in the table')
   .action(run(async (flags: AblateFlags) => (await import('./commands/ablate.js')).runAblate(flags)));
 
@@ -186,6 +186,7 @@ function withTraining(command: Command): Command {
     .requiredOption('--data <folder>', PICTURES)
     .requiredOption('--out <folder>', 'folder to write; checkpoints go beside it')
     .option('--recipe <name>', 'seed, seed-tiny-imagenet, views, closed-form, or a JSON file ({"base": "seed", ...changes})', 'seed')
+    .option('--train-limit <n>', 'learn from at most so many pictures, evenly spread, and search in them', wholeNumber(2, 2 ** 31))
     .option('--epochs <n>', "passes over the pictures, instead of the recipe's", wholeNumber(0, 100_000))
     .option('--seed <n>', "of everything random, instead of the recipe's", wholeNumber(0, 2 ** 32 - 1))
     .addOption(new Option('--engine <engine>', 'what executes a step').choices(['onnx', 'tensorflow']).default('onnx'))
@@ -202,6 +203,7 @@ function withMeasures(command: Command): Command {
     .option('--held-out <share>', "share of a folder's pictures kept from training, to be searched with", share, 0)
     .option('--cache <folder>', 'where decoded pictures and downloads are kept', DEFAULT_CACHE)
     .option('--limit <n>', 'most pictures of each part that the report is measured on', wholeNumber(2, 2 ** 31), 2 ** 31)
+    .option('--query-limit <n>', 'most held-out pictures to search with', wholeNumber(2, 2 ** 31))
     .option('--copies <n>', 'pictures whose edited copies are searched for; 0 for none', wholeNumber(0, 1e6), 100)
     .option('--no-probes', 'leave out the probes, which take longest');
 }

@@ -14,7 +14,7 @@ import { readReport } from './compare.js';
 import type { DataSource } from './data-sources.js';
 import { type Decoding, measureEncoder, openDecoding, REPORT_DATA, writeReports } from './measured-encoder.js';
 import { openPackedSource } from './packed-source.js';
-import { checkpointsOf, engineOf, interruptible, recipeOf, type TrainFlags } from './train.js';
+import { checkpointsOf, engineOf, interruptible, measuresOf, recipeOf, type TrainFlags } from './train.js';
 import { openTrainingDisplay, type TrainingDisplay } from './training-display.js';
 import { runTraining } from './training-run.js';
 
@@ -44,7 +44,17 @@ export async function runAblate(flags: AblateFlags): Promise<number> {
     for (const [at, row] of rows.entries()) {
       const recipe = recipes.get(row.name)!; // one for each row, above
       display.note(`row ${at + 1} of ${rows.length}: ${row.name} (${row.question})`);
-      const request = { flags, row, recipe, source, dataset, decode: decoding.decode, display, signal: interruption.signal };
+      const request = {
+        flags,
+        row,
+        recipe,
+        seed: base.seed,
+        source,
+        dataset,
+        decode: decoding.decode,
+        display,
+        signal: interruption.signal,
+      };
       const result = (await doneRow(out, row, recipe)) ?? (await workRow(request));
       if (result === undefined) return INTERRUPTED;
       done.push(result);
@@ -71,11 +81,18 @@ type DoneRow = {
 function rowsOf(names: string | undefined): readonly AblationRow[] {
   const all = [{ name: RAW_PIXELS, question: 'The pixels themselves', changes: {} }, ...ABLATION_ROWS];
   if (names === undefined) return all;
-  return names.split(',').map((name) => {
-    const row = all.find((each) => each.name === name.trim());
-    if (row !== undefined) return row;
-    throw new SearchError('INVALID_SETTINGS', `There is no row ${name}; give some of ${all.map((each) => each.name).join(', ')}.`);
+  return names.split(',').map((given) => {
+    const [name = '', seed] = given.trim().split('@');
+    const row = all.find((each) => each.name === name);
+    if (row !== undefined && seed === undefined) return row;
+    if (row !== undefined && /^\d{1,9}$/.test(seed ?? '')) return reseeded(row, Number(seed));
+    throw new SearchError('INVALID_SETTINGS', `There is no row ${given}; give some of ${all.map((each) => each.name).join(', ')}.`);
   });
+}
+
+/** The row with other weights to begin with, another order and other noise; it is measured with the same queries. */
+function reseeded({ name, question, changes }: AblationRow, seed: number): AblationRow {
+  return { name: `${name}.seed-${seed}`, question: `${question} (seed ${seed})`, changes: { ...changes, seed } };
 }
 
 function rowRecipe(base: Recipe, row: AblationRow): Recipe {
@@ -87,14 +104,16 @@ async function workRow(request: {
   readonly flags: AblateFlags;
   readonly row: AblationRow;
   readonly recipe: Recipe;
+  /** Of the measures: the same for all rows. */
+  readonly seed: number;
   readonly source: DataSource;
   readonly dataset: PackedDataset;
   readonly decode: Decoding['decode'];
   readonly display: TrainingDisplay;
   readonly signal: AbortSignal;
 }): Promise<DoneRow | undefined> {
-  const { flags, row, recipe, source, dataset, decode, display, signal } = request;
-  const { limit, probes, copies, threads } = flags;
+  const { flags, row, recipe, seed, source, dataset, decode, display, signal } = request;
+  const { limit, queryLimit, copies, threads } = flags;
   const folder = join(flags.out, row.name);
   if (row.name === RAW_PIXELS) {
     const encoder = { ...rawPixelEncoder({ side: recipe.input.side, fit: recipe.input.fit }), name: RAW_PIXELS };
@@ -103,8 +122,9 @@ async function workRow(request: {
       decode,
       device: 'cpu',
       threads,
-      seed: recipe.seed,
+      seed,
       limit,
+      queryLimit,
       probes: false,
       copies,
       onProgress: display.stage,
@@ -128,7 +148,7 @@ async function workRow(request: {
     licence: flags.licence,
     command: `likeness ablate --rows ${row.name} --epochs ${recipe.optimiser.epochs} --seed ${recipe.seed}`,
     epochSample: flags.epochSample,
-    evaluation: { limit, probes, copies },
+    evaluation: { ...measuresOf(flags), seed },
     signal,
     display,
   });

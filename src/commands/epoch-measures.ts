@@ -2,6 +2,7 @@
 import { measureClasses } from '../evaluation/class-measures.js';
 import { type EmbeddingMatrix, embeddingMatrix, pickRows } from '../evaluation/embedding-matrix.js';
 import { openExactSearch } from '../evaluation/exact-search.js';
+import { linearProbe } from '../evaluation/linear-probe.js';
 import { rankMe } from '../evaluation/rank-me.js';
 import { sampledIndices, seededRandom, shuffledIndices } from '../evaluation/seeded-random.js';
 import { writeInputTensor } from '../images/preprocessing.js';
@@ -14,8 +15,8 @@ const QUERY_SHARE = 1 / 6;
 const BATCH_SIZE = 100;
 
 /**
- * For each layer that could be the embedding: RankMe, and with labels the kNN accuracies (k = 200, T = 0.1 and k = 20, T = 0.07) of some images
- * of the training set among others. For following a run; the report at its end measures on held-out images.
+ * For each layer that could be the embedding: RankMe, and with labels the kNN accuracies (k = 200, T = 0.1 and k = 20, T = 0.07) and the linear
+ * probe's, of some images of the training set by others. For following a run; the report at its end measures on held-out images.
  */
 export function epochMeasures(options: {
   readonly recipe: Recipe;
@@ -31,7 +32,7 @@ export function epochMeasures(options: {
     const figures: Record<string, number> = {};
     for (const layer of EMBEDDING_LAYERS) {
       figures[`rankMe ${layer}`] = rankMe(layers[layer]);
-      for (const [name, accuracy] of await votes(layers[layer], labelsOf(dataset, images), recipe.seed))
+      for (const [name, accuracy] of await accuracies(layers[layer], labelsOf(dataset, images), recipe.seed))
         figures[`${name} ${layer}`] = accuracy;
     }
     return figures;
@@ -82,7 +83,7 @@ function labelsOf(dataset: PackedDataset, images: Uint32Array): Int32Array | und
   return labels && Int32Array.from(images, (image) => labels[image]!);
 }
 
-async function votes(
+async function accuracies(
   matrix: EmbeddingMatrix,
   labels: Int32Array | undefined,
   seed: number,
@@ -91,15 +92,20 @@ async function votes(
   const order = shuffledIndices(matrix.rows, seededRandom(seed, 'epoch queries'));
   const queryRows = order.slice(0, Math.floor(matrix.rows * QUERY_SHARE));
   const databaseRows = order.slice(queryRows.length);
-  const search = await openExactSearch({ database: pickRows(matrix, databaseRows), metric: 'cosine' });
+  const [database, queries] = [pickRows(matrix, databaseRows), pickRows(matrix, queryRows)];
+  const databaseLabels = Int32Array.from(databaseRows, (row) => labels[row]!);
+  const queryLabels = Int32Array.from(queryRows, (row) => labels[row]!);
+  const search = await openExactSearch({ database, metric: 'cosine' });
   try {
-    const { votes } = await measureClasses({
-      search,
-      request: { queries: pickRows(matrix, queryRows) },
-      databaseLabels: Int32Array.from(databaseRows, (row) => labels[row]!),
-      queryLabels: Int32Array.from(queryRows, (row) => labels[row]!),
+    const { votes } = await measureClasses({ search, request: { queries }, databaseLabels, queryLabels });
+    const { accuracy: linear } = await linearProbe({
+      train: database,
+      trainLabels: databaseLabels,
+      test: queries,
+      testLabels: queryLabels,
+      seed,
     });
-    return votes.filter(({ k }) => k > 1).map(({ k, accuracy }) => [`kNN${k}`, accuracy] as const);
+    return [...votes.filter(({ k }) => k > 1).map(({ k, accuracy }) => [`kNN${k}`, accuracy] as const), ['linear', linear]];
   } finally {
     await search.close();
   }

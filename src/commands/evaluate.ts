@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { DeviceRequest } from '../encoder/choose-device.js';
 import { readSavedEncoder } from '../encoder/saved-encoder.js';
 import { openDataSource } from './data-sources.js';
-import { figuresMarkdown, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
+import { figuresMarkdown, type MeasureFlags, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
 import { openTrainingDisplay } from './training-display.js';
 
 /** Flags of `likeness evaluate`. */
@@ -15,14 +15,11 @@ export type EvaluateFlags = {
   readonly heldOut: number;
   readonly cache: string;
   readonly seed: number;
-  readonly limit: number;
-  readonly probes: boolean;
-  readonly copies: number;
-};
+} & MeasureFlags;
 
 /** Measures a saved encoder and writes report.html and report.json into --out, or beside the encoder. Prints the figures. Returns the exit code. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<number> {
-  const { model, data, cache, heldOut, device, threads, seed, limit, probes, copies, out = model } = flags;
+  const { model, data, cache, heldOut, device, threads, seed, limit, queryLimit, probes, copies, out = model } = flags;
   const { manifest } = await readSavedEncoder(model);
   const display = openTrainingDisplay();
   const decoding = openDecoding(manifest.preprocessing);
@@ -37,6 +34,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<number> {
       threads,
       seed,
       limit,
+      queryLimit,
       probes,
       copies,
       onProgress: display.stage,

@@ -22,13 +22,16 @@ const BATCH_SIZE_MAX = 64;
 /** Decoding as the service does it, for an encoder's preprocessing. close ends its processes. */
 export type Decoding = { readonly decode: (bytes: Uint8Array) => Promise<Pixels>; close(): Promise<void> };
 
+/** How much is measured, as flags say it. */
+export type MeasureFlags = { readonly limit: number; readonly queryLimit?: number; readonly probes: boolean; readonly copies: number };
+
 /** Starts decoders that make pixels of the preprocessing's size. */
 export function openDecoding(preprocessing: Preprocessing): Decoding {
   const pool = createDecoderPool({ preprocessing, niceness: 5 });
   return { decode: async (bytes) => (await pool.decode(bytes, { thumbnail: false })).image.pixels, close: () => pool.close() };
 }
 
-/** What to measure, and how much of it. limit: most images of each part. */
+/** What to measure, and how much of it. limit: most images of each part; queryLimit: most held-out queries, where that is less. */
 export type MeasureOptions = {
   readonly model: string;
   readonly source: DataSource;
@@ -37,6 +40,7 @@ export type MeasureOptions = {
   readonly threads?: number | undefined;
   readonly seed: number;
   readonly limit: number;
+  readonly queryLimit?: number | undefined;
   readonly probes: boolean;
   /** Pictures whose edited copies are searched for. */
   readonly copies: number;
@@ -60,11 +64,11 @@ export async function measureSavedEncoder(options: MeasureOptions): Promise<Eval
 
 /** Evaluates anything that encodes. */
 export async function measureEncoder(encoder: EvaluatedEncoder, options: Omit<MeasureOptions, 'model'>): Promise<EvaluationReport> {
-  const { source, decode, seed, limit, probes, copies, curves, onProgress } = options;
+  const { source, decode, seed, limit, queryLimit = limit, probes, copies, curves, onProgress } = options;
   return evaluate({
     encoder,
     database: atMost(source.database, limit),
-    queries: source.queries && atMost(source.queries, limit),
+    queries: source.queries && atMost(source.queries, Math.min(limit, queryLimit)),
     decode,
     seed,
     now: () => new Date(),

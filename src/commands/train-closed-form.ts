@@ -5,7 +5,7 @@ import { fitClosedForm } from '../training/closed-form.js';
 import { saveClosedForm } from '../training/closed-form-export.js';
 import { type ClosedFormOptions, closedFormOptions, closedFormPreprocessing } from '../training/closed-form-options.js';
 import { packedImages } from '../training/packed-images.js';
-import { figuresMarkdown, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
+import { figuresMarkdown, type MeasureFlags, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
 import { openPackedSource } from './packed-source.js';
 import { openTrainingDisplay } from './training-display.js';
 
@@ -17,13 +17,11 @@ export type ClosedFormFlags = {
   readonly seed?: number;
   readonly cache: string;
   readonly heldOut: number;
+  readonly trainLimit?: number;
   readonly threads?: number;
   readonly licence: string;
   readonly evaluation: boolean;
-  readonly limit: number;
-  readonly probes: boolean;
-  readonly copies: number;
-};
+} & MeasureFlags;
 
 const RECIPE = 'closed-form';
 
@@ -71,8 +69,8 @@ export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: Partial
     await save();
     console.log(`${out}: an encoder that \`likeness serve --model ${out}\` serves.`);
     if (flags.evaluation) {
-      const { limit, probes, copies, threads } = flags;
-      const measuring = { limit, probes, copies, threads, device: 'cpu' as const, seed: settings.seed };
+      const { limit, queryLimit, probes, copies, threads } = flags;
+      const measuring = { limit, queryLimit, probes, copies, threads, device: 'cpu' as const, seed: settings.seed };
       const report = await measureSavedEncoder({ ...measuring, model: out, source, decode: decoding.decode, onProgress: display.stage });
       await save(`## Measured\n\n${figuresMarkdown(report)}`);
       await writeReports(out, report);

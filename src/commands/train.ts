@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { readRecipe } from '../training/read-recipe.js';
 import { checkedRecipe, preprocessingOf, type Recipe } from '../training/recipe.js';
 import type { Engine } from '../training/training-program.js';
-import { openDecoding, REPORT_PAGE } from './measured-encoder.js';
+import { type MeasureFlags, openDecoding, REPORT_PAGE } from './measured-encoder.js';
 import { openPackedSource } from './packed-source.js';
 import { closedFormRecipe, runTrainClosedForm } from './train-closed-form.js';
 import { openTrainingDisplay, type TrainingDisplay } from './training-display.js';
@@ -22,14 +22,12 @@ export type TrainFlags = {
   readonly checkpointMinutes: number;
   readonly checkpointSteps?: number;
   readonly heldOut: number;
+  readonly trainLimit?: number;
   readonly cache: string;
   readonly licence: string;
   readonly epochSample: number;
   readonly evaluation: boolean;
-  readonly limit: number;
-  readonly probes: boolean;
-  readonly copies: number;
-};
+} & MeasureFlags;
 
 /** Exit code of a run that was stopped and can go on. */
 const INTERRUPTED = 130;
@@ -67,7 +65,7 @@ export async function runTrain(flags: TrainFlags): Promise<number> {
       licence: flags.licence,
       command: `likeness train --data ${basename(data)} --out ${basename(out)} --recipe ${basename(flags.recipe)} --epochs ${recipe.optimiser.epochs} --seed ${recipe.seed}`,
       epochSample: flags.epochSample,
-      evaluation: flags.evaluation ? { limit: flags.limit, probes: flags.probes, copies: flags.copies } : undefined,
+      evaluation: flags.evaluation ? measuresOf(flags) : undefined,
       signal: interruption.signal,
       display,
     });
@@ -100,6 +98,11 @@ export function engineOf(flags: Pick<TrainFlags, 'engine' | 'device' | 'threads'
 /** How often checkpoints are written, besides at the end of an epoch. */
 export function checkpointsOf(flags: Pick<TrainFlags, 'checkpointMinutes' | 'checkpointSteps'>): { seconds: number; steps?: number } {
   return { seconds: 60 * flags.checkpointMinutes, ...(flags.checkpointSteps !== undefined && { steps: flags.checkpointSteps }) };
+}
+
+/** How much is measured at the end. */
+export function measuresOf({ limit, queryLimit, probes, copies }: MeasureFlags): MeasureFlags {
+  return { limit, probes, copies, ...(queryLimit !== undefined && { queryLimit }) };
 }
 
 /** A signal that the first Ctrl-C (or SIGTERM) aborts; a second one ends the process as usual. */

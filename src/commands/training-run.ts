@@ -12,7 +12,7 @@ import { METRICS_FILE, type TrainOutcome, train } from '../training/train.js';
 import type { Engine } from '../training/training-program.js';
 import type { DataSource } from './data-sources.js';
 import { epochMeasures } from './epoch-measures.js';
-import { type Decoding, figuresMarkdown, type MeasureOptions, measureSavedEncoder, writeReports } from './measured-encoder.js';
+import { type Decoding, figuresMarkdown, type MeasureFlags, measureSavedEncoder, writeReports } from './measured-encoder.js';
 import type { TrainingDisplay } from './training-display.js';
 
 /** What to train and measure, and where to put it. */
@@ -34,8 +34,8 @@ export type TrainingRun = {
   readonly command: string;
   /** Images measured after every epoch; 0 measures none. */
   readonly epochSample: number;
-  /** How the encoder is evaluated at the end; undefined leaves that out. */
-  readonly evaluation: Pick<MeasureOptions, 'limit' | 'probes' | 'copies'> | undefined;
+  /** How the encoder is evaluated at the end; undefined leaves that out. seed: the recipe's if not given. */
+  readonly evaluation: (MeasureFlags & { readonly seed?: number }) | undefined;
   readonly signal: AbortSignal;
   readonly display: TrainingDisplay;
 };
@@ -127,6 +127,7 @@ function curvesOf(metrics: readonly MetricsLine[]): EvaluationReport['curves'] {
   const plots = [
     { kind: 'steps', axis: 'loss', wanted: /^(loss|global|local|prior)$/ },
     { kind: 'epoch', axis: 'kNN accuracy', wanted: /^kNN200 / },
+    { kind: 'epoch', axis: 'linear probe', wanted: /^linear / },
     { kind: 'epoch', axis: 'RankMe', wanted: /^rankMe / },
   ] as const;
   return plots

@@ -205,6 +205,7 @@ function withMeasures(command: Command): Command {
     .option('--limit <n>', 'most pictures of each part that the report is measured on', wholeNumber(2, 2 ** 31), 2 ** 31)
     .option('--query-limit <n>', 'most held-out pictures to search with', wholeNumber(2, 2 ** 31))
     .option('--copies <n>', 'pictures whose edited copies are searched for; 0 for none', wholeNumber(0, 1e6), 100)
+    .option('--no-map', 'leave out the map of the embeddings')
     .option('--no-probes', 'leave out the probes, which take longest');
 }
 

@@ -113,7 +113,7 @@ async function workRow(request: {
   readonly signal: AbortSignal;
 }): Promise<DoneRow | undefined> {
   const { flags, row, recipe, seed, source, dataset, decode, display, signal } = request;
-  const { limit, queryLimit, copies, threads } = flags;
+  const { limit, queryLimit, copies, map, threads } = flags;
   const folder = join(flags.out, row.name);
   if (row.name === RAW_PIXELS) {
     const encoder = { ...rawPixelEncoder({ side: recipe.input.side, fit: recipe.input.fit }), name: RAW_PIXELS };
@@ -127,6 +127,7 @@ async function workRow(request: {
       queryLimit,
       probes: false,
       copies,
+      map,
       onProgress: display.stage,
     } as const;
     const report = await measureEncoder(encoder, options);

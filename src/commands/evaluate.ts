@@ -19,7 +19,7 @@ export type EvaluateFlags = {
 
 /** Measures a saved encoder and writes report.html and report.json into --out, or beside the encoder. Prints the figures. Returns the exit code. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<number> {
-  const { model, data, cache, heldOut, device, threads, seed, limit, queryLimit, probes, copies, out = model } = flags;
+  const { model, data, cache, heldOut, device, threads, seed, limit, queryLimit, probes, copies, map, out = model } = flags;
   const { manifest } = await readSavedEncoder(model);
   const display = openTrainingDisplay();
   const decoding = openDecoding(manifest.preprocessing);
@@ -37,6 +37,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<number> {
       queryLimit,
       probes,
       copies,
+      map,
       onProgress: display.stage,
     });
     display.close();

@@ -22,8 +22,14 @@ const BATCH_SIZE_MAX = 64;
 /** Decoding as the service does it, for an encoder's preprocessing. close ends its processes. */
 export type Decoding = { readonly decode: (bytes: Uint8Array) => Promise<Pixels>; close(): Promise<void> };
 
-/** How much is measured, as flags say it. */
-export type MeasureFlags = { readonly limit: number; readonly queryLimit?: number; readonly probes: boolean; readonly copies: number };
+/** How much is measured, as flags say it. map: whether embeddings are laid out in the plane. */
+export type MeasureFlags = {
+  readonly limit: number;
+  readonly queryLimit?: number;
+  readonly probes: boolean;
+  readonly copies: number;
+  readonly map: boolean;
+};
 
 /** Starts decoders that make pixels of the preprocessing's size. */
 export function openDecoding(preprocessing: Preprocessing): Decoding {
@@ -44,6 +50,7 @@ export type MeasureOptions = {
   readonly probes: boolean;
   /** Pictures whose edited copies are searched for. */
   readonly copies: number;
+  readonly map: boolean;
   readonly curves?: EvaluationReport['curves'];
   readonly onProgress?: (stage: string, done: number, total: number) => void;
 };
@@ -64,7 +71,7 @@ export async function measureSavedEncoder(options: MeasureOptions): Promise<Eval
 
 /** Evaluates anything that encodes. */
 export async function measureEncoder(encoder: EvaluatedEncoder, options: Omit<MeasureOptions, 'model'>): Promise<EvaluationReport> {
-  const { source, decode, seed, limit, queryLimit = limit, probes, copies, curves, onProgress } = options;
+  const { source, decode, seed, limit, queryLimit = limit, probes, copies, map, curves, onProgress } = options;
   return evaluate({
     encoder,
     database: atMost(source.database, limit),
@@ -73,7 +80,7 @@ export async function measureEncoder(encoder: EvaluatedEncoder, options: Omit<Me
     seed,
     now: () => new Date(),
     withProbes: probes,
-    sizes: { copyOriginals: copies },
+    sizes: { copyOriginals: copies, ...(!map && { mapPoints: 0 }) },
     ...(curves !== undefined && { curves }),
     ...(onProgress !== undefined && { onProgress }),
   });

@@ -69,8 +69,8 @@ export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: Partial
     await save();
     console.log(`${out}: an encoder that \`likeness serve --model ${out}\` serves.`);
     if (flags.evaluation) {
-      const { limit, queryLimit, probes, copies, threads } = flags;
-      const measuring = { limit, queryLimit, probes, copies, threads, device: 'cpu' as const, seed: settings.seed };
+      const { limit, queryLimit, probes, copies, map, threads } = flags;
+      const measuring = { limit, queryLimit, probes, copies, map, threads, device: 'cpu' as const, seed: settings.seed };
       const report = await measureSavedEncoder({ ...measuring, model: out, source, decode: decoding.decode, onProgress: display.stage });
       await save(`## Measured\n\n${figuresMarkdown(report)}`);
       await writeReports(out, report);

@@ -101,8 +101,8 @@ export function checkpointsOf(flags: Pick<TrainFlags, 'checkpointMinutes' | 'che
 }
 
 /** How much is measured at the end. */
-export function measuresOf({ limit, queryLimit, probes, copies }: MeasureFlags): MeasureFlags {
-  return { limit, probes, copies, ...(queryLimit !== undefined && { queryLimit }) };
+export function measuresOf({ limit, queryLimit, probes, copies, map }: MeasureFlags): MeasureFlags {
+  return { limit, probes, copies, map, ...(queryLimit !== undefined && { queryLimit }) };
 }
 
 /** A signal that the first Ctrl-C (or SIGTERM) aborts; a second one ends the process as usual. */

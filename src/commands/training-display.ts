@@ -63,7 +63,8 @@ export function openTrainingDisplay(isTerminal = process.stderr.isTTY === true):
 
 /** "epoch 3/50 step 1880/39050 loss 2.1043 (global 0.4120, local 1.2631, prior 0.2140) 301 images/s 2 h 14 min left" */
 export function progressText({ step, steps, epoch, epochs, losses, imagesPerSecond, secondsLeft }: TrainProgress): string {
-  const terms = `global ${losses.global.toFixed(4)}, local ${losses.local.toFixed(4)}, prior ${losses.prior.toFixed(4)}`;
+  const decoded = losses.reconstruction === undefined ? '' : `, reconstruction ${losses.reconstruction.toFixed(4)}`;
+  const terms = `global ${losses.global.toFixed(4)}, local ${losses.local.toFixed(4)}, prior ${losses.prior.toFixed(4)}${decoded}`;
   const pace = `${imagesPerSecond.toFixed(0)} images/s ${duration(secondsLeft)} left`;
   return `epoch ${epoch}/${epochs} step ${step}/${steps} loss ${losses.loss.toFixed(4)} (${terms}) ${pace}`;
 }

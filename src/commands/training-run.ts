@@ -125,7 +125,7 @@ function curvesOf(metrics: readonly MetricsLine[]): EvaluationReport['curves'] {
     ...new Set(metrics.filter((line) => line.kind === kind).flatMap((line) => Object.keys(line).filter((name) => wanted.test(name)))),
   ];
   const plots = [
-    { kind: 'steps', axis: 'loss', wanted: /^(loss|global|local|prior)$/ },
+    { kind: 'steps', axis: 'loss', wanted: /^(loss|global|local|prior|reconstruction)$/ },
     { kind: 'epoch', axis: 'kNN accuracy', wanted: /^kNN200 / },
     { kind: 'epoch', axis: 'linear probe', wanted: /^linear / },
     { kind: 'epoch', axis: 'RankMe', wanted: /^rankMe / },

@@ -243,6 +243,14 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
       filter: () => run('Conv2DBackpropFilter', { x: x!, dy: one(dy) }, { ...attributes, filterShape: filter!.shape }),
     }),
   },
+  // Transposed convolution (tf.conv2dTranspose) is this kernel: linear in both, so its gradients are the convolution and its filter's gradient.
+  Conv2DBackpropInput: {
+    inputsToSave: ['dy', 'filter'],
+    gradFunc: (dx, [dy, filter], { inputShape: _, ...attributes }) => ({
+      dy: () => run('Conv2D', { x: one(dx), filter: filter! }, { ...attributes, dilations: 1 }),
+      filter: () => run('Conv2DBackpropFilter', { x: one(dx), dy: dy! }, { ...attributes, filterShape: filter!.shape }),
+    }),
+  },
   MaxPool: {
     inputsToSave: ['x'],
     outputsToSave: [true],

@@ -5,6 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { PairLogits } from './discriminators.js';
+import { withoutGradient } from './stop-gradient.js';
 
 /** Estimators by the names that configurations use. */
 export type EstimatorName = keyof typeof ESTIMATORS;
@@ -81,8 +82,4 @@ function logSumExp(x: tf.Tensor): tf.Tensor {
   // The maximum only shifts: its own gradient cancels, so none is taken.
   const largest = withoutGradient(tf.max(x, 1, true));
   return tf.add(tf.log(tf.sum(tf.exp(tf.sub(x, largest)), 1)), tf.reshape(largest, [-1]));
-}
-
-function withoutGradient(x: tf.Tensor): tf.Tensor {
-  return tf.customGrad((value) => ({ value: tf.clone(value as tf.Tensor), gradFunc: (dy) => tf.zerosLike(dy) }))(x);
 }

@@ -1,5 +1,7 @@
 /** The objective of Deep InfoMax: a global and a local pair term and a prior, minimised over encoder and discriminators together. */
 import * as tf from '@tensorflow/tfjs-core';
+import { type AdversarialPriorSpec, adversarialPrior, adversarialPriorParameters } from './adversarial-prior.js';
+import { decode, decoderParameters, squaredError } from './decoder.js';
 import { type DiscriminatorSpec, discriminate, discriminatorParameters, type PairLogits } from './discriminators.js';
 import { ESTIMATORS, type EstimatorName } from './estimators.js';
 import { type Encoding, encodeForTraining, encoderParameters, mapShape, type NetworkSpec, sampleCode } from './network.js';
@@ -7,6 +9,7 @@ import type { Negatives, NegativesSpec } from './pairs.js';
 import type { InitialValues, Tensors } from './parameters.js';
 import { standardNormalDivergence } from './prior.js';
 import type { Random } from './random.js';
+import { withoutGradient } from './stop-gradient.js';
 
 /** What of an image meets the code. code: the code itself (the article's global pair). pooled: the last stage's maximum. map: every place of the feature map. */
 export type ImageSide = 'code' | 'pooled' | 'map';
@@ -20,12 +23,19 @@ export type PairSpec = {
   readonly estimator: EstimatorName;
 };
 
+/** A term that asks the code for the pixels: weight times the mean squared error. */
+export type ReconstructionSpec = { readonly weight: number; readonly code: 'mean' | 'sample' };
+
 /** A whole objective: weights alpha (global), beta (local) and gamma (prior) as in the paper. */
 export type ObjectiveSpec = {
   readonly network: NetworkSpec;
   readonly global: PairSpec;
   readonly local: PairSpec;
   readonly priorWeight: number;
+  /** How codes are held to the prior: by a discriminator, as in the paper, or, if not given, by the article's KL divergence. */
+  readonly prior?: AdversarialPriorSpec;
+  /** Reconstruction by a decoder, for the baselines: an autoencoder decodes the mean, a VAE a sample; none if not given. */
+  readonly reconstruction?: ReconstructionSpec;
   /**
    * Versions of each image in a batch; 1 if not given, as in the article. With more, the code of one view meets the places of the next view of
    * the same image (true) and of other images (false): what they share is the image, and no longer its exact pixels.
@@ -37,7 +47,7 @@ export type ObjectiveSpec = {
 export const PAIR_TERMS = ['global', 'local'] as const;
 export type PairTerm = (typeof PAIR_TERMS)[number];
 
-/** First values of every parameter: encoder, then the discriminators of the terms that have weight. */
+/** First values of every parameter: encoder, the discriminators of the terms that have weight, then what the options ask for. */
 export function objectiveParameters(spec: ObjectiveSpec, random: Random): InitialValues {
   const values: InitialValues[] = [encoderParameters(spec.network, random)];
   for (const name of PAIR_TERMS) {
@@ -46,17 +56,23 @@ export function objectiveParameters(spec: ObjectiveSpec, random: Random): Initia
     const placeSize = placeSizeOf(spec.network, image);
     values.push(discriminatorParameters(discriminator, { name, placeSize, codeSize: spec.network.codeSize, random }));
   }
+  const { network, prior, reconstruction } = spec;
+  if (prior !== undefined) values.push(adversarialPriorParameters(prior, { codeSize: network.codeSize, random }));
+  if (reconstruction !== undefined) values.push(decoderParameters(network, random));
   return Object.assign({}, ...values);
 }
 
 /** The objective on one batch. Terms without weight are 0. */
 export type ObjectiveValue = {
-  /** alpha * global + beta * local + gamma * prior: to minimise. */
+  /** alpha * global + beta * local + gamma * prior, and the weighted reconstruction: to minimise. */
   readonly loss: tf.Scalar;
   /** Minus the estimate of the pair term (2 ln 2 at the start for Jensen-Shannon). */
   readonly global: tf.Scalar;
   readonly local: tf.Scalar;
+  /** The KL divergence, or the encoder's side of the adversarial game (ln 2 at the start). */
   readonly prior: tf.Scalar;
+  /** Mean squared error of the decoded images; undefined without a decoder. */
+  readonly reconstruction: tf.Scalar | undefined;
   /** Mean heads [V * B, D], for watching how the codes spread. */
   readonly means: tf.Tensor2D;
   readonly nextStatistics: Record<string, tf.Tensor>;
@@ -64,7 +80,7 @@ export type ObjectiveValue = {
 
 /**
  * Loss and its terms. images: [V * B, H, W, channels] preprocessed, all first views, then all second ones; noise: [V * B, D] standard normal;
- * negatives: for each term [B, N] as drawn by drawNegatives, the same for every view. A function of its tensors alone: the same everywhere, eager or compiled.
+ * negatives: for each term [B, N] as drawn by drawNegatives, the same for every view; priorSamples: [V * B, D] where the prior is adversarial. A function of its tensors alone: the same everywhere, eager or compiled.
  */
 export function infoMaxObjective(options: {
   readonly spec: ObjectiveSpec;
@@ -73,6 +89,7 @@ export function infoMaxObjective(options: {
   readonly images: tf.Tensor4D;
   readonly noise: tf.Tensor2D;
   readonly negatives: Readonly<Record<PairTerm, Negatives>>;
+  readonly priorSamples?: tf.Tensor2D;
 }): ObjectiveValue {
   const { spec, parameters, statistics, images, noise, negatives } = options;
   const views = spec.views ?? 1;
@@ -88,9 +105,33 @@ export function infoMaxObjective(options: {
     return tf.neg(ESTIMATORS[estimator](logits));
   };
   const [global, local] = [term('global'), term('local')];
-  const prior = standardNormalDivergence(encoding);
+  const prior = priorOf(options, encoding, codes);
   const pairs = tf.add(tf.mul(global, spec.global.weight), tf.mul(local, spec.local.weight));
-  return { loss: tf.add(pairs, tf.mul(prior, spec.priorWeight)), global, local, prior, means: encoding.mean, nextStatistics };
+  const reconstruction = reconstructionOf(options, encoding, codes);
+  let loss = tf.add<tf.Scalar>(pairs, tf.mul(prior.term, spec.priorWeight));
+  if (reconstruction !== undefined) loss = tf.add(loss, tf.mul(reconstruction, spec.reconstruction?.weight ?? 0));
+  // The adversary descends on its own loss in the same step; its value is no part of the encoder's.
+  if (prior.adversary !== undefined) loss = tf.add(loss, tf.sub(prior.adversary, withoutGradient(prior.adversary)));
+  return { loss, global, local, prior: prior.term, reconstruction, means: encoding.mean, nextStatistics };
+}
+
+type ObjectiveOptions = Parameters<typeof infoMaxObjective>[0];
+
+function priorOf(
+  { spec, parameters, priorSamples }: ObjectiveOptions,
+  encoding: Encoding,
+  codes: tf.Tensor2D,
+): { readonly term: tf.Scalar; readonly adversary?: tf.Scalar } {
+  if (spec.prior === undefined) return { term: standardNormalDivergence(encoding) };
+  if (priorSamples === undefined) throw new Error('An adversarial prior needs samples of the prior. This is a bug.');
+  const { encoder, discriminator } = adversarialPrior({ spec: spec.prior, parameters, codes, samples: priorSamples });
+  return { term: encoder, adversary: discriminator };
+}
+
+function reconstructionOf({ spec, parameters, images }: ObjectiveOptions, { mean }: Encoding, codes: tf.Tensor2D): tf.Scalar | undefined {
+  if (spec.reconstruction === undefined) return undefined;
+  const decoded = decode(spec.network, parameters, spec.reconstruction.code === 'mean' ? mean : codes);
+  return squaredError(images, decoded);
 }
 
 type Sides = { readonly places: tf.Tensor3D; readonly codes: tf.Tensor2D };

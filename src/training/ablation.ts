@@ -6,6 +6,14 @@ export type AblationRow = { readonly name: string; readonly question: string; re
 const DOT = { kind: 'dot', hidden: 256, size: 256 } as const;
 const COSINE = { ...DOT, temperature: 0.2 } as const;
 const ALL = { draw: 'all' } as const;
+const NO_PAIRS = { global: { weight: 0 }, local: { weight: 0 } } as const;
+/** Gamma of the paper (Hjelm et al. 2019). */
+const PAPER_PRIOR_WEIGHT = 0.1;
+/**
+ * The evidence bound of a decoder with standard deviation 0.1 on the seed's scale (pixels of range 1): error / (2 * 0.1^2) summed over 3,072
+ * values and the divergence summed over 256 dimensions, here as means and divided by the error's factor.
+ */
+const VAE_PRIOR_WEIGHT = (2 * 0.1 ** 2 * 256) / 3072;
 const AUGMENTATION = {
   crop: { areaMin: 0.3, areaMax: 1, aspectMax: 4 / 3 },
   flip: 0.5,
@@ -20,6 +28,16 @@ export const ABLATION_ROWS: readonly AblationRow[] = [
   { name: 'global-only', question: 'Without the local term', changes: { local: { weight: 0 } } },
   { name: 'local-only', question: 'Without the global term', changes: { global: { weight: 0 } } },
   { name: 'no-prior', question: 'Without the prior', changes: { priorWeight: 0 } },
+  {
+    name: 'adversarial-prior',
+    question: 'Codes held to the normal distribution by an adversary instead of the KL divergence',
+    changes: { priorWeight: PAPER_PRIOR_WEIGHT, prior: { kind: 'adversarial', distribution: 'normal', hidden: [1000, 200] } },
+  },
+  {
+    name: 'adversarial-uniform',
+    question: "The paper's prior: an adversary holds the sigmoids of codes to the unit cube",
+    changes: { priorWeight: PAPER_PRIOR_WEIGHT, prior: { kind: 'adversarial', distribution: 'uniform', hidden: [1000, 200] } },
+  },
   {
     name: 'derangement',
     question: 'No image is its own false pair',
@@ -56,6 +74,16 @@ export const ABLATION_ROWS: readonly AblationRow[] = [
       global: { image: 'pooled', discriminator: COSINE, negatives: ALL, estimator: 'decoupled-info-nce' },
       local: { discriminator: COSINE, negatives: ALL, estimator: 'decoupled-info-nce' },
     },
+  },
+  {
+    name: 'autoencoder',
+    question: 'Reconstruction instead of mutual information, the same trunk',
+    changes: { ...NO_PAIRS, priorWeight: 0, reconstruction: { weight: 1, code: 'mean' } },
+  },
+  {
+    name: 'vae',
+    question: 'A variational autoencoder, the same trunk',
+    changes: { ...NO_PAIRS, priorWeight: VAE_PRIOR_WEIGHT, reconstruction: { weight: 1, code: 'sample' } },
   },
 ];
 

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { NamedValues } from '../compile/program.js';
 import { writeInputTensor } from '../images/preprocessing.js';
+import { priorSamples } from '../infomax/adversarial-prior.js';
 import { PAIR_TERMS } from '../infomax/objective.js';
 import { drawNegatives } from '../infomax/pairs.js';
 import { normalNoise, permutation } from '../infomax/random.js';
@@ -9,7 +10,7 @@ import { augment } from './augmentation.js';
 import type { PackedDataset, PixelReader } from './packed-dataset.js';
 import { randomStream } from './random-streams.js';
 import { preprocessingOf, type Recipe } from './recipe.js';
-import { drawsNegatives, NEGATIVES_INPUT } from './training-program.js';
+import { drawsNegatives, NEGATIVES_INPUT, PRIOR_INPUT } from './training-program.js';
 
 /** Steps in an epoch: whole batches only; who is left out differs from epoch to epoch. */
 export function stepsPerEpoch(recipe: Recipe, count: number): number {
@@ -34,7 +35,7 @@ export class BatchMaker {
 
   /** Feeds of step `step` (0 is the first of the run) but for the learning rate. The arrays are the caller's. */
   make(step: number): Record<string, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> {
-    const { seed, views, network, optimiser } = this.#recipe;
+    const { seed, views, network, optimiser, prior } = this.#recipe;
     const { batchSize } = optimiser;
     const random = randomStream(seed, 'batch', step);
     const feeds: Record<string, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> = {
@@ -45,6 +46,11 @@ export class BatchMaker {
       if (drawsNegatives(this.#recipe, term)) {
         feeds[NEGATIVES_INPUT[term]] = Int32Array.from(drawNegatives(this.#recipe[term].negatives, batchSize, random));
       }
+    }
+    if (prior !== undefined) {
+      // A stream of its own: the recipe with the other prior sees the same noise and the same false pairs.
+      const samples = priorSamples(prior, batchSize * views * network.codeSize, randomStream(seed, 'prior', step));
+      feeds[PRIOR_INPUT] = Float32Array.from(samples);
     }
     return feeds;
   }

@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox';
 import { Check, Errors } from 'typebox/value';
 import { SearchError } from '../errors.js';
 import type { Preprocessing } from '../images/preprocessing.js';
+import { isReversible } from '../infomax/decoder.js';
 import { ESTIMATORS, type EstimatorName } from '../infomax/estimators.js';
 import { mapShape } from '../infomax/network.js';
 import type { ObjectiveSpec } from '../infomax/objective.js';
@@ -70,6 +71,17 @@ const RecipeSchema = Type.Object(
     global: Pair,
     local: Pair,
     priorWeight: Between(0, 1e6),
+    prior: Type.Optional(
+      Type.Object(
+        {
+          kind: Type.Literal('adversarial'),
+          distribution: oneOf('normal', 'uniform'),
+          hidden: Type.Array(Whole(1, 8192), { minItems: 1, maxItems: 8 }),
+        },
+        closed,
+      ),
+    ),
+    reconstruction: Type.Optional(Type.Object({ weight: Between(0, 1e6), code: oneOf('mean', 'sample') }, closed)),
     views: Whole(1, 64),
     augmentation: Type.Union([AugmentationSchema, Type.Null()]),
     optimiser: Type.Object(
@@ -95,6 +107,7 @@ type Immutable<T> = T extends object ? { readonly [Key in keyof T]: Immutable<T[
 /**
  * input: side in pixels; a value becomes (pixel / 255 - mean) * scale. views: versions of each image in a batch, all augmented. embedding: what
  * the saved encoder gives, L2-normalised: the mean head (the article's), the last stage's maximum over places, or the feature map's average.
+ * prior: the KL divergence if not given. reconstruction: for the baselines, with a decoder; none if not given.
  * Everything else as in infomax/ and {@link Augmentation}.
  */
 export type Recipe = Immutable<Static<typeof RecipeSchema>>;
@@ -114,8 +127,16 @@ export function checkedRecipe(value: unknown, source: string): Recipe {
 
 /** The objective that a recipe describes. */
 export function objectiveOf(recipe: Recipe): ObjectiveSpec {
-  const { input, network, global, local, priorWeight, views } = recipe;
-  return { network: { image: { height: input.side, width: input.side, channels: 3 }, ...network }, global, local, priorWeight, views };
+  const { input, network, global, local, priorWeight, views, prior, reconstruction } = recipe;
+  return {
+    network: { image: { height: input.side, width: input.side, channels: 3 }, ...network },
+    global,
+    local,
+    priorWeight,
+    views,
+    ...(prior !== undefined && { prior }),
+    ...(reconstruction !== undefined && { reconstruction }),
+  };
 }
 
 /** The preprocessing that a recipe describes: the one of training and of the saved encoder alike. */
@@ -135,7 +156,12 @@ function faultsOf(recipe: Recipe): string[] {
   if (views > 1 && augmentation === null) faults.push('views is above 1 without augmentation: all views would be the same pixels');
   if (augmentation !== null && augmentation.crop.areaMin > augmentation.crop.areaMax)
     faults.push('augmentation.crop.areaMin is above areaMax');
-  if (global.weight === 0 && local.weight === 0) faults.push('global.weight and local.weight are both 0: there is nothing to learn from');
+  if (global.weight === 0 && local.weight === 0 && !(recipe.reconstruction && recipe.reconstruction.weight > 0))
+    faults.push('global.weight and local.weight are both 0: there is nothing to learn from');
+  if (recipe.reconstruction !== undefined && !isReversible(objectiveOf(recipe).network))
+    faults.push(
+      `reconstruction: input.side ${recipe.input.side} is no multiple of what network.stages pool, so no decoder leads back to it`,
+    );
   for (const [name, { estimator, discriminator, weight }] of Object.entries({ global, local })) {
     const isUnbounded = estimator === 'decoupled-info-nce';
     if (weight > 0 && isUnbounded && (discriminator.kind !== 'dot' || discriminator.temperature === undefined))

@@ -138,5 +138,11 @@ export async function train(options: TrainOptions): Promise<TrainOutcome> {
 
 function lossesOf(outputs: Awaited<ReturnType<StepProgram['run']>>): Losses {
   const scalar = (values: TensorValues | undefined): number => values?.[0] ?? Number.NaN;
-  return { loss: scalar(outputs.loss), global: scalar(outputs.global), local: scalar(outputs.local), prior: scalar(outputs.prior) };
+  return {
+    loss: scalar(outputs.loss),
+    global: scalar(outputs.global),
+    local: scalar(outputs.local),
+    prior: scalar(outputs.prior),
+    ...(outputs.reconstruction !== undefined && { reconstruction: scalar(outputs.reconstruction) }),
+  };
 }

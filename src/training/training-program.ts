@@ -21,14 +21,17 @@ export type Engine =
 /** Name of the input that holds a term's false pairs; absent where every other image of the batch is one. */
 export const NEGATIVES_INPUT = { global: 'globalNegatives', local: 'localNegatives' } as const satisfies Record<PairTerm, string>;
 
+/** Name of the input that holds samples of the prior, where it is adversarial. */
+export const PRIOR_INPUT = 'priorSamples';
+
 /** Whether a recipe draws false pairs for a term. */
 export function drawsNegatives(recipe: Recipe, term: PairTerm): boolean {
   return recipe[term].weight > 0 && recipe[term].negatives.draw !== 'all';
 }
 
 /**
- * One training step. Inputs: images [V * B, side, side, 3], noise [V * B, D], false pairs [B, N] of the terms that draw them, learningRate.
- * Outputs: loss, global, local, prior (scalars) and means [V * B, D].
+ * One training step. Inputs: images [V * B, side, side, 3], noise [V * B, D], false pairs [B, N] of the terms that draw them, samples [V * B, D]
+ * of an adversarial prior, learningRate. Outputs: loss, global, local, prior, with a decoder reconstruction (scalars), and means [V * B, D].
  */
 export function trainingProgram(recipe: Recipe): { readonly definition: ProgramDefinition; readonly initialState: NamedValues } {
   const { input, network, views, optimiser } = recipe;
@@ -45,21 +48,25 @@ export function trainingProgram(recipe: Recipe): { readonly definition: ProgramD
       images: { shape: [items, input.side, input.side, 3], dtype: 'float32' },
       noise: { shape: [items, network.codeSize], dtype: 'float32' },
       ...Object.fromEntries(drawn),
+      ...(spec.prior !== undefined && { [PRIOR_INPUT]: { shape: [items, network.codeSize], dtype: 'float32' as const } }),
     },
     parameters: specsOf(parameters),
     carried: specsOf(statistics),
     adam: { weightDecay: optimiser.weightDecay },
     objective: ({ inputs, parameters: current, carried }) => {
       const negativesOf = (term: PairTerm): Negatives => (inputs[NEGATIVES_INPUT[term]] as tf.Tensor2D | undefined) ?? 'all';
-      const { loss, global, local, prior, means, nextStatistics } = infoMaxObjective({
+      const samples = inputs[PRIOR_INPUT] as tf.Tensor2D | undefined;
+      const { loss, global, local, prior, reconstruction, means, nextStatistics } = infoMaxObjective({
         spec,
         parameters: current,
         statistics: carried,
         images: inputs.images as tf.Tensor4D, // of the ranks declared above, like the rest
         noise: inputs.noise as tf.Tensor2D,
         negatives: { global: negativesOf('global'), local: negativesOf('local') },
+        ...(samples !== undefined && { priorSamples: samples }),
       });
-      return { loss, outputs: { global, local, prior, means }, nextCarried: nextStatistics };
+      const outputs = { global, local, prior, means, ...(reconstruction !== undefined && { reconstruction }) };
+      return { loss, outputs, nextCarried: nextStatistics };
     },
   });
   const initialState = Object.fromEntries(Object.entries({ ...parameters, ...statistics }).map(([name, { values }]) => [name, values]));

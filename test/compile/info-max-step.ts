@@ -2,6 +2,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { NamedValues, ProgramDefinition } from '../../src/compile/program.js';
 import { trainingStep } from '../../src/compile/training-step.js';
+import { priorSamples } from '../../src/infomax/adversarial-prior.js';
 import { initialStatistics } from '../../src/infomax/network.js';
 import { infoMaxObjective, type ObjectiveSpec, objectiveParameters } from '../../src/infomax/objective.js';
 import { drawNegatives } from '../../src/infomax/pairs.js';
@@ -28,6 +29,7 @@ export function infoMaxStep(spec: ObjectiveSpec, options: { readonly batchSize: 
       noise: { shape: [batchSize, spec.network.codeSize], dtype: 'float32' },
       globalNegatives: negatives,
       localNegatives: negatives,
+      ...(spec.prior !== undefined && { priorSamples: { shape: [batchSize, spec.network.codeSize], dtype: 'float32' as const } }),
     },
     parameters: specsOf(parameters),
     carried: specsOf(statistics),
@@ -39,6 +41,7 @@ export function infoMaxStep(spec: ObjectiveSpec, options: { readonly batchSize: 
         images: inputs.images as tf.Tensor4D,
         noise: inputs.noise as tf.Tensor2D,
         negatives: { global: inputs.globalNegatives as tf.Tensor2D, local: inputs.localNegatives as tf.Tensor2D },
+        ...(inputs.priorSamples !== undefined && { priorSamples: inputs.priorSamples as tf.Tensor2D }),
       });
       return { loss, outputs: { global, local, prior }, nextCarried: nextStatistics };
     },
@@ -52,6 +55,7 @@ export function infoMaxStep(spec: ObjectiveSpec, options: { readonly batchSize: 
       globalNegatives: drawNegatives(spec.global.negatives, batchSize, random),
       localNegatives: drawNegatives(spec.local.negatives, batchSize, random),
       learningRate: Float32Array.of(1e-3),
+      ...(spec.prior !== undefined && { priorSamples: priorSamples(spec.prior, batchSize * spec.network.codeSize, random) }),
     };
   };
   return { definition, initialState, feeds };

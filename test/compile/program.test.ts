@@ -16,25 +16,37 @@ const SEED = 7;
 const SMALL: ObjectiveSpec = seedObjective({ side: 16, channels: [8, 12, 16], codeSize: 16 });
 const BATCH = 4;
 
-test('every gradient of the seed network equals tfjs cpu within 1e-4', async () => {
-  await tf.setBackend('cpu');
-  const { feeds, definition, initialState } = infoMaxStep(SMALL, { batchSize: BATCH, seed: SEED });
-  const gradientsOnly = gradientProgram(SMALL, definition);
-  const eager = new EagerProgram(gradientsOnly);
-  const compiled = await compileProgram(gradientsOnly, { threads: 1 });
-  for (const program of [eager, compiled]) program.writeState(initialState);
-  const [expected, actual] = [await eager.run(without(feeds(0), 'learningRate')), await compiled.run(without(feeds(0), 'learningRate'))];
-  const names = Object.keys(objectiveParameters(SMALL, seededRandom(SEED)));
-  assert.deepEqual(Object.keys(actual).sort(), [...names].sort());
-  for (const name of names) {
-    const greatest = (values: Iterable<number>): number => [...values].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    const largest = greatest(expected[name]!);
-    assert.ok(largest > 0, `${name} has no gradient`);
-    const error = greatest(expected[name]!.map((value, index) => value - actual[name]![index]!)) / largest;
-    assert.ok(error < 1e-4, `${name}: relative error ${error}`);
-  }
-  await Promise.all([eager.close(), compiled.close()]);
-});
+const METHODS: Readonly<Record<string, ObjectiveSpec>> = {
+  'the seed network': SMALL,
+  'the seed network with an adversarial prior': { ...SMALL, priorWeight: 0.1, prior: { distribution: 'uniform', hidden: [12, 6] } },
+  'a variational autoencoder': {
+    ...SMALL,
+    global: { ...SMALL.global, weight: 0 },
+    local: { ...SMALL.local, weight: 0 },
+    reconstruction: { weight: 1, code: 'sample' },
+  },
+};
+for (const [words, spec] of Object.entries(METHODS)) {
+  test(`every gradient of ${words} equals tfjs cpu within 1e-4`, async () => {
+    await tf.setBackend('cpu');
+    const { feeds, definition, initialState } = infoMaxStep(spec, { batchSize: BATCH, seed: SEED });
+    const gradientsOnly = gradientProgram(spec, definition);
+    const eager = new EagerProgram(gradientsOnly);
+    const compiled = await compileProgram(gradientsOnly, { threads: 1 });
+    for (const program of [eager, compiled]) program.writeState(initialState);
+    const [expected, actual] = [await eager.run(without(feeds(0), 'learningRate')), await compiled.run(without(feeds(0), 'learningRate'))];
+    const names = Object.keys(objectiveParameters(spec, seededRandom(SEED)));
+    assert.deepEqual(Object.keys(actual).sort(), [...names].sort());
+    for (const name of names) {
+      const greatest = (values: Iterable<number>): number => [...values].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const largest = greatest(expected[name]!);
+      assert.ok(largest > 0, `${name} has no gradient`);
+      const error = greatest(expected[name]!.map((value, index) => value - actual[name]![index]!)) / largest;
+      assert.ok(error < 1e-4, `${name}: relative error ${error}`);
+    }
+    await Promise.all([eager.close(), compiled.close()]);
+  });
+}
 
 test('both engines give the same losses for the same seed', async () => {
   await tf.setBackend('cpu');
@@ -111,6 +123,7 @@ function gradientProgram(spec: ObjectiveSpec, step: ProgramDefinition): ProgramD
             images: feeds.images as tf.Tensor4D,
             noise: feeds.noise as tf.Tensor2D,
             negatives: { global: feeds.globalNegatives as tf.Tensor2D, local: feeds.localNegatives as tf.Tensor2D },
+            ...(feeds.priorSamples !== undefined && { priorSamples: feeds.priorSamples as tf.Tensor2D }),
           });
           return { loss, outputs: {}, nextCarried: nextStatistics };
         },

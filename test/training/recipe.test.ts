@@ -41,6 +41,8 @@ test('a fault names its key', () => {
     [{ network: { mapStages: 6 } }, /network\.mapStages is 6, but there are 5/],
     [{ input: { side: 4 } }, /network\.stages pool 4 pixels to nothing/],
     [{ global: { weight: 0 }, local: { weight: 0 } }, /nothing to learn/],
+    [{ reconstruction: { weight: 1, code: 'mean' }, input: { side: 36 } }, /reconstruction: input\.side 36 is no multiple/],
+    [{ prior: { kind: 'adversarial', distribution: 'laplace', hidden: [8] } }, /prior\.distribution .*normal, uniform/],
   ];
   for (const [changes, expected] of faults) {
     assert.throws(

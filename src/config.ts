@@ -75,6 +75,14 @@ export const SETTINGS = {
     max: 100_000,
     description: 'Images that may be decoded, encoded or searched at once, queues included; more are refused.',
   }),
+  queueWaitMs: integer({
+    default: 500,
+    min: 10,
+    max: 600_000,
+    unit: 'ms',
+    description:
+      'Wait for its turn that an image may expect, by the pace of the last ones; where it would wait longer it is refused at once.',
+  }),
   maxPixels: integer({ default: 50_000_000, min: 1, max: 268_402_689, unit: 'pixels', description: 'Largest JPEG, PNG, WebP or TIFF.' }),
   maxPixelsGif: integer({ default: 25_000_000, min: 1, max: 268_402_689, unit: 'pixels', description: 'Largest GIF frame.' }),
   maxPixelsAvif: integer({

@@ -18,6 +18,7 @@ import { describeRoute, openApiFrame } from './api-document.js';
 import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
 import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
+import { createFairTurns } from './fair-turns.js';
 import { type LogOptions, loggerOptions, logRequestEnd, statusOf } from './logging.js';
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
 import { createPipeline } from './pipeline.js';
@@ -65,6 +66,8 @@ const SLOW_READER_MS = 10_000;
 /** An id of 255 bytes, each written as %XX. */
 const MAX_PARAM_CHARACTERS = 1024;
 const MAX_CALLERS = 10_000;
+/** Of a full batch, the share that may be on its way to the encoder beside what the decoders hold: large enough for batches, small enough for fair turns. */
+const WINDOW_OF_BATCH = 0.25;
 
 /** Builds the application; it neither listens nor owns its parts. */
 export async function buildApp(parts: AppParts): Promise<Application> {
@@ -74,8 +77,15 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   const routes: RouteOptions[] = [];
   let isDraining = false;
 
+  const visitors = new WeakMap<FastifyRequest, Visitor>();
+  const visitorOf = (request: FastifyRequest): Visitor => {
+    const visitor = visitors.get(request);
+    if (visitor === undefined) throw new Error('A request passed the gate unseen. This is a bug.');
+    return visitor;
+  };
   const ledger = createRequestLedger({
     requestTimeoutMs: settings.requestTimeoutMs,
+    callerOf: (request) => visitorOf(request).caller,
     onEnd: (request, reply, end) => {
       const route = request.routeOptions.url ?? UNKNOWN_ROUTE;
       monitoring.countRequest({ method: request.method, route, status: statusOf(reply, end), elapsedMs: end.elapsedMs });
@@ -84,28 +94,24 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     },
   });
   const gate = createGate({ keys, trustsProxy: settings.trustProxy !== '' });
-  const visitors = new WeakMap<FastifyRequest, Visitor>();
-  const visitorOf = (request: FastifyRequest): Visitor => {
-    const visitor = visitors.get(request);
-    if (visitor === undefined) throw new Error('A request passed the gate unseen. This is a bug.');
-    return visitor;
-  };
   const quota = createTokenBuckets({
     perMinute: settings.rateLimit,
     burst: settings.rateLimit,
     maxCallers: MAX_CALLERS,
     now: () => performance.now(),
   });
-  const inFlight = createBudget({
+  const turns = createFairTurns({
     limit: settings.maxImagesInFlight,
-    sentence: `${settings.maxImagesInFlight} images are in flight already (--max-images-in-flight).`,
+    window: 2 * settings.decoders + Math.ceil(settings.batchSizeMax * WINDOW_OF_BATCH),
+    maxWaitMs: settings.queueWaitMs,
+    now: () => performance.now(),
   });
   const uploadMemory = createBudget({
     limit: settings.uploadMemoryBytes,
     sentence: `Uploads hold ${settings.uploadMemoryBytes} bytes already (--upload-memory-bytes).`,
   });
   const readiness = createReadiness({ encoder, catalogue });
-  const encodeImage = createPipeline({ decoder, encoder, inFlight, monitoring });
+  const encodeImage = createPipeline({ decoder, encoder, turns, monitoring });
   const spendQuota: ServerContext['spendQuota'] = (request, images) => {
     if (settings.rateLimit === 0) return;
     const waitSeconds = quota.take(visitorOf(request).caller, images);
@@ -124,6 +130,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     ledger,
     readiness,
     encodeImage,
+    refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
     uploadMemory,
     spendQuota,
   };
@@ -209,7 +216,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   if (settings.metricsPort === 0) await app.register(metricsRoutes, { monitoring, access: 'read' as const });
 
   const requestsInFlight = (): number => ledger.inFlight.total;
-  monitoring.watch({ decoder, encoder, catalogue, imagesInFlight: inFlight, uploadMemory, requestsInFlight, version });
+  monitoring.watch({ decoder, encoder, catalogue, imagesInFlight: turns, uploadMemory, requestsInFlight, version });
   return {
     app,
     ledger,

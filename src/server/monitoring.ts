@@ -33,7 +33,7 @@ export type WatchedParts = {
   readonly decoder: ImageDecoder;
   readonly encoder: Encoder;
   readonly catalogue: Pick<Catalogue, 'statistics'>;
-  readonly imagesInFlight: Budget;
+  readonly imagesInFlight: Pick<Budget, 'held'>;
   readonly uploadMemory: Budget;
   readonly requestsInFlight: () => number;
   readonly version: string;
@@ -121,7 +121,7 @@ function watchParts(parts: WatchedParts, registers: Registry[]): void {
   gauge('decode_active_images', 'Images being decoded.', () => decoder.statistics.active);
   gauge('encode_queue_images', 'Images that wait for the encoder.', () => encoder.statistics.queued);
   gauge('encode_active_images', 'Images being encoded.', () => encoder.statistics.active);
-  gauge('images_in_flight', 'Images between the first byte decoded and the embedding.', () => parts.imagesInFlight.held);
+  gauge('images_in_flight', 'Images that wait for their turn, are decoded or encoded.', () => parts.imagesInFlight.held);
   gauge('upload_memory_bytes', 'Bytes of uploads held in memory.', () => parts.uploadMemory.held);
   gauge('requests_in_flight', 'Requests not yet answered.', parts.requestsInFlight);
   new Counter({

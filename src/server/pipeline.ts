@@ -1,14 +1,15 @@
 /** Bytes to embedding: wait, decode, wait, encode. The main thread only awaits; the time of each stage is kept and counted. */
+import { performance } from 'node:perf_hooks';
 import type { Embedding, Encoder } from '../encoder/encoder.js';
 import { SearchError } from '../errors.js';
 import type { DecodedImage, ImageDecoder } from '../images/image-decoder.js';
 import type { DihedralVariant } from '../images/perceptual-hash.js';
 import type { Region } from '../images/region.js';
-import type { Budget } from './admission.js';
+import type { FairTurns } from './fair-turns.js';
 import type { Monitoring } from './monitoring.js';
 import type { RequestLife } from './request-ledger.js';
 
-/** An image ready to be stored or searched for, with milliseconds per stage; `queueMs` is the wait for decoder and encoder together. */
+/** An image ready to be stored or searched for, with milliseconds per stage; `queueMs` is the wait for its turn, decoder and encoder together. */
 export type EncodedImage = {
   readonly image: DecodedImage;
   readonly embedding: Embedding;
@@ -23,8 +24,8 @@ export type EncodedImage = {
 export type EncodedView = { readonly view: DihedralVariant; readonly embedding: Embedding; readonly perceptualHash: Uint8Array };
 
 /**
- * Makes an image's embedding. Throws OVERLOADED at once where `maxImagesInFlight` images are on their way already: images are counted, not
- * requests, so that many files in one request are many, and each view is one more. Otherwise as {@link ImageDecoder} and {@link Encoder} reject.
+ * Makes an image's embedding when it is its caller's turn. Throws OVERLOADED at once where there is no room: images are counted, not requests, so that many
+ * files in one request are many, and each view is one more. Otherwise as {@link ImageDecoder} and {@link Encoder} reject.
  */
 export type EncodeImage = (
   bytes: Uint8Array,
@@ -36,24 +37,22 @@ export type EncodeImage = (
   },
 ) => Promise<EncodedImage>;
 
-/** Puts decoder and encoder in a row, under one bound on the images between them. */
+/** Puts decoder and encoder in a row, behind one turnstile for both. */
 export function createPipeline(parts: {
   readonly decoder: ImageDecoder;
   readonly encoder: Encoder;
-  readonly inFlight: Budget;
+  readonly turns: FairTurns;
   readonly monitoring: Monitoring;
 }): EncodeImage {
-  const { decoder, encoder, inFlight, monitoring } = parts;
+  const { decoder, encoder, turns, monitoring } = parts;
   return async (bytes, { life, thumbnail, crop, views = [] }) => {
-    const { deadline, signal } = life;
-    const places = 1 + views.length;
-    inFlight.take(places);
+    const { caller, deadline, signal } = life;
+    const askedAt = performance.now();
+    const giveBack = await turns.take({ caller, places: 1 + views.length, signal });
+    const turnMs = performance.now() - askedAt;
     const work = run();
-    // The place is free when the work has really ended, which may be after the request was given up.
-    work.then(
-      () => inFlight.give(places),
-      () => inFlight.give(places),
-    );
+    // The places are free when the work has really ended, which may be after the request was given up.
+    work.then(giveBack, giveBack);
     return life.bound(work);
 
     async function run(): Promise<EncodedImage> {
@@ -65,7 +64,7 @@ export function createPipeline(parts: {
       if (embedding.length !== encoder.description.dimensions) {
         throw new SearchError('ENCODER_FAILED', `The encoder gave ${embedding.length} dimensions, not ${encoder.description.dimensions}.`);
       }
-      const queueMs = times.queueMs + encodeQueueMs;
+      const queueMs = turnMs + times.queueMs + encodeQueueMs;
       monitoring.observeStage('queue', queueMs);
       monitoring.observeStage('decode', times.decodeMs);
       monitoring.observeStage('encode', encodeMs);

@@ -1,6 +1,8 @@
+import { setMaxListeners } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../errors.js';
+import type { Visitor } from './auth.js';
 
 /** Why a request was given up when its client went away. Never answered (nobody listens) and never counted as our fault. */
 export class ClientGoneError extends Error {
@@ -12,9 +14,10 @@ export class ClientGoneError extends Error {
 
 /**
  * What bounds the work for one request: a deadline (milliseconds of `performance.now()`) and a signal that fires when the deadline has
- * passed or the client has gone. Both travel down to decoder and encoder, so that nobody works for an answer that no one awaits.
+ * passed or the client has gone. Both travel down to decoder and encoder, so that nobody works for an answer that no one awaits. `caller` is for whom.
  */
 export type RequestLife = {
+  readonly caller: Visitor['caller'];
   readonly deadline: number;
   readonly signal: AbortSignal;
   /** The work, or a rejection as soon as deadline or client end it: DEADLINE_EXCEEDED or {@link ClientGoneError}. */
@@ -45,6 +48,8 @@ type Entry = {
 /** Opens the ledger. `onEnd` is called once for each request, answered or not: the place for its log line and its metrics. */
 export function createRequestLedger(options: {
   readonly requestTimeoutMs: number;
+  /** Whose a request is; asked once it has passed the gate. */
+  readonly callerOf: (request: FastifyRequest) => Visitor['caller'];
   readonly onEnd: (request: FastifyRequest, reply: FastifyReply, end: RequestEnd) => void;
 }): RequestLedger {
   const entries = new WeakMap<FastifyRequest, Entry>();
@@ -74,7 +79,7 @@ export function createRequestLedger(options: {
     },
     lifeOf(request) {
       const entry = entryOf(request);
-      entry.life ??= startLife(entry, options.requestTimeoutMs);
+      entry.life ??= startLife(entry, options.callerOf(request), options.requestTimeoutMs);
       return entry.life.value;
     },
     noteError(request, error) {
@@ -89,9 +94,10 @@ export function createRequestLedger(options: {
   };
 }
 
-function startLife(entry: Entry, requestTimeoutMs: number): NonNullable<Entry['life']> {
+function startLife(entry: Entry, caller: Visitor['caller'], requestTimeoutMs: number): NonNullable<Entry['life']> {
   const controller = new AbortController();
   const { signal } = controller;
+  setMaxListeners(0, signal); // Each image of the request listens while it waits.
   const deadline = entry.startedAt + requestTimeoutMs;
   const timer = setTimeout(
     () => controller.abort(new SearchError('DEADLINE_EXCEEDED', `The request took longer than ${requestTimeoutMs} ms.`)),
@@ -104,5 +110,5 @@ function startLife(entry: Entry, requestTimeoutMs: number): NonNullable<Entry['l
     clearTimeout(timer);
     controller.abort(new ClientGoneError());
   }
-  return { value: { deadline, signal, bound: (work) => Promise.race([work, ended]) }, controller, timer };
+  return { value: { caller, deadline, signal, bound: (work) => Promise.race([work, ended]) }, controller, timer };
 }

@@ -28,6 +28,8 @@ export type ServerContext = {
   readonly ledger: RequestLedger;
   readonly readiness: Readiness;
   readonly encodeImage: EncodeImage;
+  /** Throws OVERLOADED where the request's caller would find no room for an image: before its body is read. */
+  readonly refuseWhenFull: (request: FastifyRequest) => void;
   readonly uploadMemory: Budget;
   /** Throws RATE_LIMITED where the request's caller has no quota left for so many images. */
   readonly spendQuota: (request: FastifyRequest, images: number) => void;

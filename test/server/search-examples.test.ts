@@ -161,6 +161,7 @@ test('every picture of a search counts against quota and images in flight', asyn
   const files = await Promise.all([1, 2, 3].map(async (seed) => ({ name: 'f', fileName: `${seed}.png`, content: await picture(seed) })));
   const overloaded = await server.ask({ method: 'POST', url: '/search', ...form(...files) });
   assertError(overloaded, { status: 503, code: 'OVERLOADED' });
+  await eventually(async () => /likeness_images_in_flight 0\n/.test(await server.monitoring.registry.metrics()));
   const limited = await server.ask({ method: 'POST', url: '/search', ...form(...files.slice(1)) });
   assertError(limited, { status: 429, code: 'RATE_LIMITED' });
   await eventually(async () => /likeness_images_in_flight 0\n/.test(await server.monitoring.registry.metrics()));

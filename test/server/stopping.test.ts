@@ -44,7 +44,8 @@ test('a stop answers what has arrived, refuses what is new, closes the idle and 
   const busyKept = await openRaw(port);
   busyKept.socket.write(head(bytes.length));
   busyKept.socket.write(bytes);
-  await eventually(() => server.encoder.statistics.active === 51);
+  // In flight: the encoder is given no more of them at once than it has use for, and the others wait for their turn.
+  await eventually(async () => /likeness_images_in_flight 51\n/.test(await server.monitoring.registry.metrics()));
 
   const drained = drain(server, server.settings.drainTimeoutMs);
   await Promise.all(idle.map(({ closed }) => closed));

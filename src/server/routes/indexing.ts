@@ -30,7 +30,7 @@ type Outcome = Named<{ readonly result: AddResult } | { readonly error: SearchEr
 
 /** POST /index: pictures in, stored and found by the very next search. */
 export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, catalogue, encodeImage, ledger, monitoring, tenancy, uploadMemory, spendQuota } = context;
+  const { settings, catalogue, encodeImage, ledger, monitoring, tenancy, uploadMemory, refuseWhenFull, spendQuota } = context;
 
   app.post(
     '/index',
@@ -66,6 +66,7 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     const files: Promise<Named<Prepared>>[] = [];
     const working = new Set<Promise<unknown>>();
     spendQuota(request, 1);
+    refuseWhenFull(request);
     const receive = async (file: ReceivedFile): Promise<void> => {
       const isPaid = files.length === 0;
       const work = prepare(file, isPaid).finally(() => working.delete(work));

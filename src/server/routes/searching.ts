@@ -28,7 +28,7 @@ type Asked = {
 
 /** POST and GET /search: pictures, stored images or a vector in, the nearest stored images out. */
 export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, encoder, ledger, monitoring, tenancy, uploadMemory, spendQuota } = context;
+  const { settings, encoder, ledger, monitoring, tenancy, uploadMemory, refuseWhenFull, spendQuota } = context;
   const findNeighbours = createNeighbourSearch(context);
   const readExamples = createExampleReader(context);
 
@@ -73,6 +73,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       if (search.collection !== undefined) tenancy.collectionFor(request, search.collection);
       const files: ReceivedFile[] = [];
       const isPictured = !isJson(request);
+      if (isPictured) refuseWhenFull(request);
       try {
         // Only a JSON body has been read by now; its schema has checked it.
         const body = isPictured ? undefined : (request.body as SearchBodyOptions);

@@ -10,6 +10,7 @@ import {
 } from '../images/perceptual-hash.js';
 import { foldCopies } from '../matching/fold-copies.js';
 import { grouped, type MatchKind, matchKind } from '../matching/match-kind.js';
+import { type Band, bandOf, UNFITTED_SCORES } from '../matching/score-model.js';
 import type { Query, QueryView } from './query-examples.js';
 import type { RequestLife } from './request-ledger.js';
 import { cursorAfter, type ParsedSearch } from './search-request.js';
@@ -29,7 +30,7 @@ export type NeighbourSearch = (
   asked: { readonly collection: OpenCollection; readonly query: Query; readonly without: readonly ImageId[] },
 ) => Promise<FoundPage>;
 
-type Match = Neighbour & { readonly match: MatchKind; readonly view: DihedralVariant };
+type Match = Neighbour & { readonly match: MatchKind; readonly band: Band; readonly view: DihedralVariant };
 
 /** Stored images of a near hash that one query is answered at most, besides the nearest by embedding. */
 const HASH_MATCHES_MAX = 100;
@@ -70,7 +71,9 @@ function toMatch(neighbour: Neighbour, { sha256, hashQuality }: Query, { view, p
   const hasSameBytes = sha256 !== undefined && Buffer.compare(sha256, neighbour.sha256) === 0;
   const distance = perceptualHash === undefined ? undefined : distanceOf(perceptualHash, neighbour.perceptualHash);
   const qualities = [hashQuality, perceptualHashQuality];
-  return { ...neighbour, view, match: matchKind({ hasSameBytes, distance, qualities, similarity }, LIMITS) };
+  const match = matchKind({ hasSameBytes, distance, qualities, similarity }, LIMITS);
+  const speaks = qualities.every((quality) => quality === null || quality >= LIMITS.qualityMin);
+  return { ...neighbour, view, match, band: bandOf({ match, similarity, distance: speaks ? distance : undefined }, UNFITTED_SCORES) };
 }
 
 /** Every image once, as it matches best over the views: the nearer kind, then the larger similarity. Best score first. */
@@ -83,9 +86,10 @@ function bestOfEach(matches: readonly Match[]): Match[] {
 function toResults({ fold, includesVector }: ParsedSearch, collection: OpenCollection, matches: readonly Match[]): Answer['results'] {
   const entries = fold ? foldCopies(matches, isCopy) : matches.map((kept) => ({ kept, folded: [] as Match[] }));
   return entries.map(({ kept, folded }) => {
-    const { id, similarity: score, metadata, match, view, embedding } = kept;
+    const { id, similarity: score, metadata, match, view, band, embedding } = kept;
     return {
       ...{ id, score, metadata, thumbnailUrl: thumbnailUrl(collection, id, kept.sha256), match },
+      band: { ...band, probability: Math.round(band.probability * 10_000) / 10_000 },
       ...(view !== 'original' && { view }),
       ...(fold && { folded: folded.map((copy) => copy.id) }),
       ...(includesVector && embedding !== undefined && { vector: Array.from(embedding) }),

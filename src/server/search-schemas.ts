@@ -5,6 +5,14 @@ import { binary, COLLECTION_PATTERN, closed, FilterText, ImageIdText, MetadataOb
 /** What one request may ask for at most. */
 export const MAX_K = 1000;
 const Cosine = Type.Number({ description: 'Cosine similarity, -1 to 1; larger is nearer.' });
+/** What a score means. */
+export const BandAnswer = Type.Object(
+  {
+    name: Type.Union([Type.Literal('same'), Type.Literal('near'), Type.Literal('related'), Type.Literal('unrelated')]),
+    probability: Type.Number({ minimum: 0, maximum: 1, description: 'That query and result are copies of one picture.' }),
+  },
+  { ...closed, description: 'same, near: copies; related: more alike than 99 of 100 random pairs.' },
+);
 const Milliseconds = Type.Number({ minimum: 0 });
 
 /** Most examples of one kind (ids, and likewise files) in one search. */
@@ -81,6 +89,7 @@ export const SearchAnswer = Type.Object(
           match: Type.Union([Type.Literal('same'), Type.Literal('edited'), Type.Literal('similar')], {
             description: 'same picture, an edited copy of it, or one like it. Copies are told of queries that are one picture only.',
           }),
+          band: BandAnswer,
           view: Type.Optional(Type.String({ description: 'How the query was turned or mirrored to match so; absent where it was not.' })),
           folded: Type.Optional(Type.Array(Type.String(), { description: 'Copies folded under this result, where fold=true.' })),
           vector: Type.Optional(Type.Array(Type.Number(), { description: "The image's embedding, where include=vector asked for it." })),

@@ -6,6 +6,7 @@ import type { CommitReport, ReadRequest, RequestOutcome, WriteRequest } from './
 import { checkCollectionName, checkedImageId, checkedNewImage, checkedQuery } from './checked-input.js';
 import { CollectionIndex } from './collection-index.js';
 import { ExactIndex } from './exact-index.js';
+import { reached } from './failpoint.js';
 import { findNeighbours } from './find-neighbours.js';
 import { faultOfGraph } from './graph-fault.js';
 import { HashScan } from './hash-scan.js';
@@ -98,7 +99,9 @@ export class CatalogueEngine {
     const begun = performance.now();
     const outcomes = this.#database.commit(requests.map((request) => () => this.#storeWrite(request)));
     this.#options.onCommit({ images: requests.length, ms: performance.now() - begun });
+    reached('commit done');
     for (const outcome of outcomes) if ('change' in outcome && outcome.change !== undefined) this.#follow(outcome.change);
+    reached('index follows');
     const answers = requests.map((request, place): RequestOutcome => {
       const outcome = outcomes[place]!;
       // On a full disk removing must still work: it is what makes room.

@@ -1,4 +1,5 @@
 import type { ExactIndex } from './exact-index.js';
+import { reached } from './failpoint.js';
 import { HnswIndex, type HnswSettings } from './hnsw-index.js';
 import { placeIn } from './pass-sets.js';
 import { Queue } from './queue.js';
@@ -187,6 +188,7 @@ export class CollectionIndex {
     this.#graph = graph;
     this.#tail = tail;
     this.#successor = undefined;
+    reached('graph exchanged');
     return true;
   }
 

@@ -18,6 +18,7 @@ import {
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SearchError } from '../errors.js';
+import { reached } from './failpoint.js';
 import { HnswIndex, type HnswSettings } from './hnsw-index.js';
 
 /** What an index file was made of; it must agree with the catalogue in every point before the file is read. */
@@ -79,7 +80,10 @@ export class IndexFiles {
     // All of these before the graph goes on: it does as soon as it is written, and the file is still being hashed then.
     const leastBytes = smallestFileBytes(index);
     try {
-      await index.write(temporary);
+      const writing = index.write(temporary);
+      reached('index file being written');
+      await writing;
+      reached('index file written');
       const { bytes, sha256 } = await hashAndFlush(temporary);
       if (bytes < leastBytes) {
         throw new SearchError(
@@ -87,9 +91,12 @@ export class IndexFiles {
           `Index file of ${vectors} vectors was cut at ${bytes} bytes; free disk space, it is then saved again.`,
         );
       }
+      reached('index file before its rename');
       renameSync(temporary, path);
+      reached('index file renamed');
       flushFolder(this.#folder);
       beforeUse(generation, this.#inForce.get(key));
+      reached('index file remembered');
       const { catalogueId, encoderId } = this.#facts;
       const sideCar: SideCar = {
         ...{ format: 1, file, generation, space: 'ip', dimensions, m, catalogueId, encoderId },
@@ -184,7 +191,9 @@ export class IndexFiles {
     } finally {
       closeSync(descriptor);
     }
+    reached('side-car before its rename');
     renameSync(`${path}.tmp`, path);
+    reached('side-car renamed');
     flushFolder(this.#folder);
   }
 

@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import Database from 'better-sqlite3';
 import { SearchError, type SearchErrorData } from '../errors.js';
+import { reached } from './failpoint.js';
 import { flushFolder, IndexFiles } from './index-file.js';
 import { writeSnapshotFile } from './snapshot-file.js';
 import { SNAPSHOT_FORMAT, SNAPSHOT_VERSION, type SnapshotManifest, type SnapshotMember } from './snapshot-manifest.js';
@@ -33,7 +34,9 @@ export async function packSnapshot({ stage, folder, file, created }: PackOptions
     for (const name of ['catalogue.db', ...indexes.sort()]) members.push(await measured(stage, name));
     const manifest: SnapshotManifest = { format: SNAPSHOT_FORMAT, version: SNAPSHOT_VERSION, created, ...facts, members };
     await writeSnapshotFile(temporary, stage, manifest);
+    reached('snapshot before its rename');
     await rename(temporary, path);
+    reached('snapshot renamed');
     flushFolder(folder);
     return manifest;
   } catch (error) {

@@ -4,11 +4,17 @@ import { basename, dirname, join, resolve } from 'node:path';
 import Database from 'better-sqlite3';
 import { SearchError } from '../errors.js';
 import { type CatalogueCheck, checkCatalogue } from './check.js';
+import { reached } from './failpoint.js';
 import { flushFolder } from './index-file.js';
 import { readManifest, verifySnapshot } from './snapshot-file.js';
 import type { SnapshotManifest } from './snapshot-manifest.js';
 import { asStoreError } from './store-errors.js';
 import { migrationsUpTo, schemaOf } from './store-schema.js';
+
+/** What a verified stage holds besides the database. */
+const MOVED_FIRST: readonly string[] = ['indexes', 'reserve'];
+/** What mkdtemp makes of '.restoring-'. */
+const STAGE_IN_MOUNT = /^\.restoring-[A-Za-z0-9]{6}$/;
 
 export type RestoreOptions = {
   readonly file: string;
@@ -26,18 +32,22 @@ export type RestoreOptions = {
  */
 export async function restoreSnapshot({ file, folder, maxBytes }: RestoreOptions): Promise<SnapshotManifest> {
   const wanted = resolve(folder);
+  await removeRemains(wanted);
   await refuseUnlessEmpty(wanted);
   const manifest = await readManifest(file).catch(damagedWhereUnreadable(file));
   const stage = await makeStage(wanted);
   try {
     await refuseWithoutRoom(stage, manifest);
     await verifySnapshot(file, { maxBytes, into: stage });
+    reached('restore staged');
     refuseForeignSchema(join(stage, 'catalogue.db'));
     const check = checkCatalogue(stage, { deep: false, m: mOfIndexes(stage) });
     refuseOtherContents(check, manifest);
     for (const each of [join(stage, 'indexes'), stage]) if (existsSync(each)) flushFolder(each);
+    reached('restore before its rename');
     if (dirname(stage) === wanted) await moveIn(stage, wanted);
     else await rename(stage, wanted).catch(notEmptyWhereFilled(wanted));
+    reached('restore renamed');
     flushFolder(dirname(wanted));
     return manifest;
   } catch (error) {
@@ -52,6 +62,18 @@ function asRestoreError(error: unknown, folder: string): SearchError {
   const converted = asStoreError(error, folder);
   if (converted.code !== 'CATALOGUE_DAMAGED') return converted;
   return new SearchError('SNAPSHOT_DAMAGED', 'The database of the snapshot is damaged. Nothing of it was used.', { cause: error });
+}
+
+/**
+ * Removes what a killed restore left inside a mount, so that it can be tried again: its own folder, and what it moves in before the database. Without
+ * such a folder, or with anything else beside it, nothing is touched.
+ */
+async function removeRemains(wanted: string): Promise<void> {
+  const names: string[] = await readdir(wanted).catch(() => []); // refuseUnlessEmpty says why it cannot be read
+  const stages = names.filter((name) => STAGE_IN_MOUNT.test(name));
+  const isOurs = names.every((name) => STAGE_IN_MOUNT.test(name) || MOVED_FIRST.includes(name) || name === 'lost+found');
+  if (stages.length === 0 || !isOurs) return;
+  for (const name of [...MOVED_FIRST, ...stages]) await rm(join(wanted, name), { recursive: true, force: true });
 }
 
 async function refuseUnlessEmpty(folder: string): Promise<void> {
@@ -84,7 +106,10 @@ async function makeStage(wanted: string): Promise<string> {
 async function moveIn(stage: string, wanted: string): Promise<void> {
   const names = await readdir(stage);
   for (const name of names.sort((a, b) => Number(a === 'catalogue.db') - Number(b === 'catalogue.db'))) {
-    if (name === 'catalogue.db') flushFolder(wanted);
+    if (name === 'catalogue.db') {
+      reached('restore half moved in');
+      flushFolder(wanted);
+    }
     await rename(join(stage, name), join(wanted, name));
   }
   await rm(stage, { recursive: true });

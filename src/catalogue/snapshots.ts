@@ -3,6 +3,7 @@ import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { fromErrorData, SearchError } from '../errors.js';
+import { reached } from './failpoint.js';
 import { flushFolder } from './index-file.js';
 import type { PackAnswer, PackOptions } from './pack-snapshot.js';
 import { readManifest } from './snapshot-file.js';
@@ -42,6 +43,7 @@ export class Snapshots {
       const created = new Date().toISOString();
       const name = created.replace(/[-:.]/g, '');
       await this.#copyTo(stage);
+      reached('snapshot copied');
       await packInThread({ stage, folder: this.#folder, file: `${name}${ENDING}`, created });
       return await this.#describe(name);
     } finally {

@@ -5,6 +5,7 @@ import Database from 'better-sqlite3';
 import { SearchError } from '../errors.js';
 import { CopyFlusher } from './copy-flusher.js';
 import { DiskReserve, freeBytes } from './disk-reserve.js';
+import { reached } from './failpoint.js';
 import { flushFolder } from './index-file.js';
 import { asStoreError } from './store-errors.js';
 import { migrate, type StoreIdentity } from './store-schema.js';
@@ -63,6 +64,7 @@ export class StoreDatabase {
         database = this.#open();
       }
       this.connection = database;
+      reached('store opened');
       const { id = '', dimensions = 0 } = options.encoder ?? {};
       this.identity = migrate(database, { catalogueId: randomUUID(), encoderId: id, dimensions });
       this.#refuseOtherEncoder();
@@ -70,6 +72,7 @@ export class StoreDatabase {
       flushFolder(options.folder);
       rmSync(join(options.folder, 'reserve.tmp'), { force: true });
       this.#reserve.restore();
+      reached('store ready');
     } catch (error) {
       database?.close();
       throw asStoreError(error, options.folder);
@@ -150,6 +153,7 @@ export class StoreDatabase {
           return { error: failure };
         }
       });
+      reached('commit begun');
       commit.run();
       return outcomes;
     } catch (error) {
@@ -199,6 +203,7 @@ export class StoreDatabase {
       // In this order: vacuuming writes to the log, and needs the room that emptying it makes.
       this.connection.pragma('wal_checkpoint(TRUNCATE)');
       this.connection.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
+      reached('space reclaimed');
       this.connection.pragma('wal_checkpoint(TRUNCATE)');
     } catch (error) {
       this.#noted(error); // too little room: tried again after the next write; anything worse is refused from now on
@@ -218,6 +223,7 @@ export class StoreDatabase {
           signal.throwIfAborted();
           this.refuseWithoutRoom(COPY_ROOM_BYTES);
           flusher.wrote(totalPages - remainingPages);
+          reached('snapshot being copied');
           return COPY_PAGES;
         },
       });

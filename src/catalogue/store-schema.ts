@@ -1,5 +1,6 @@
 import type BetterSqlite3 from 'better-sqlite3';
 import { SearchError } from '../errors.js';
+import { reached } from './failpoint.js';
 
 /**
  * The record store's tables, one migration a version; `user_version` counts those applied. Add a migration at the end, never change one.
@@ -54,9 +55,11 @@ export function migrate(database: BetterSqlite3.Database, identity: StoreIdentit
   if (version < MIGRATIONS.length) {
     database.transaction(() => {
       for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+      reached('migration in the middle');
       database.pragma(`user_version = ${MIGRATIONS.length}`);
       const insert = database.prepare('INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)');
       for (const [key, value] of Object.entries(identity)) insert.run(key, String(value));
+      reached('migration before its commit');
     })();
   }
   return readIdentity(database);

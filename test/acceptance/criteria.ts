@@ -20,7 +20,7 @@ export const CRITERIA: readonly Criterion[] = [
   { id: 'A7', title: 'Endless uploads' },
   { id: 'A8', title: 'Fairness between keys' },
   { id: 'A9', title: 'kill -9 in writes', file: 'kill' },
-  { id: 'A10', title: 'Kill at named points', file: 'snapshot-kills' },
+  { id: 'A10', title: 'Kill at named points', file: 'a10-failpoints' },
   { id: 'A11', title: 'Tenants' },
   { id: 'A12', title: 'Snapshots', file: 'snapshot-kills' },
   { id: 'A13', title: 'Full disk', file: 'full-disk' },

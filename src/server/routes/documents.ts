@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { openApiDocument } from '../api-document.js';
 import { errorAnswers, fileAnswer, WelcomeAnswer } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
+import { elementRoutes } from './element.js';
 import { pageRoutes, readPage, sendPage, wantsPage } from './page.js';
 
 /** What the documentation page may load: its own files and the images it draws itself. */
@@ -22,6 +23,7 @@ const DOCS_POLICY = [
 export const documentRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { version }) => {
   const page = await readPage();
   if (page !== undefined) await app.register(pageRoutes);
+  await app.register(elementRoutes);
 
   app.get(
     '/',

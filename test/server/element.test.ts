@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { API_KEYS, startApplication } from './application.js';
+
+test('the embeddable search box is one classic script, open to pages of other origins, and small', async (context) => {
+  const { app } = await startApplication(context, { apiKeys: API_KEYS });
+  const script = await app.inject({ url: '/likeness-search.js' });
+  assert.equal(script.statusCode, 200, 'npm run build makes it');
+  assert.match(String(script.headers['content-type']), /^text\/javascript/);
+  assert.equal(script.headers['cross-origin-resource-policy'], 'cross-origin');
+  assert.doesNotMatch(script.body, /^\s*(?:import|export)\b/m, 'a module of another origin would need CORS');
+  assert.match(script.body, /customElements\.define/);
+  const bytes = gzipSync(script.body).length;
+  assert.ok(bytes < 15_000, `${bytes} bytes compressed`);
+  const again = await app.inject({ url: '/likeness-search.js', headers: { 'if-none-match': String(script.headers.etag) } });
+  assert.deepEqual([again.statusCode, again.body], [304, '']);
+});

@@ -5,10 +5,11 @@ import { SearchError } from '../errors.js';
 import { FORMAT_NAMES, recogniseFormat } from './format.js';
 import type { DecodedImage, DecodedView, ImageFormat } from './image-decoder.js';
 import { checkPixelLimit, estimateDecodeBytes, type ImageLimits } from './image-limits.js';
-import { type DihedralVariant, dihedralHashes, perceptualHash } from './perceptual-hash.js';
+import { type DihedralHashes, type DihedralVariant, perceptualHash, perceptualHashes } from './perceptual-hash.js';
 import type { Pixels } from './pixels.js';
 import type { Preprocessing } from './preprocessing.js';
 import { cropPixels, type Region } from './region.js';
+import { sketchOfPixels } from './sketch.js';
 import { turnPixels } from './turn-pixels.js';
 
 /** How to decode: fixed for the life of a decoder process. */
@@ -25,6 +26,8 @@ export type DecodeImageOptions = DecodeSettings & {
   readonly crop?: Region | undefined;
   /** Turns and mirrors to make besides. */
   readonly views?: readonly DihedralVariant[] | undefined;
+  /** Whether to derive what edited copies are found by. */
+  readonly traits?: boolean | undefined;
   /** Called once the header is read, with the estimated peak of memory; decoding goes on when it resolves and fails as it rejects. */
   readonly admit?: (estimatedBytes: number) => Promise<void>;
 };
@@ -54,7 +57,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
   const format = recogniseFormat(bytes);
   const header = await readHeader(bytes, format, options.limits);
   const { width, height } = header;
-  const { crop, views = [] } = options;
+  const { crop, views = [], traits = false } = options;
   const size = reducedSize({ width, height }, options.preprocessing, crop);
   await options.admit?.(estimateDecodeBytes({ ...header, reducedPixels: size.width * size.height }));
 
@@ -63,7 +66,9 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
   // libvips works in a thread of its own while this one hashes.
   const pixels = fitToPreprocessing(reduced, options.preprocessing);
   const thumbnail = options.thumbnail ? encodeThumbnail(reduced, options.thumbnailSize) : undefined;
-  const { hash, quality } = perceptualHash(reduced);
+  const sketch = traits ? sketchOfPixels(reduced) : undefined;
+  const hashes = traits || views.length > 0 ? perceptualHashes(reduced) : undefined;
+  const { hash, quality } = hashes ?? perceptualHash(reduced);
   const sha256 = createHash('sha256').update(bytes).digest();
   return {
     format,
@@ -74,13 +79,18 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
     perceptualHash: hash,
     perceptualHashQuality: quality,
     thumbnail: await thumbnail,
-    ...(views.length > 0 && { views: await turnedViews(reduced, views, options.preprocessing) }),
+    ...(hashes !== undefined &&
+      views.length > 0 && { views: await turnedViews(reduced, { views, hashes: hashes.variants }, options.preprocessing) }),
+    ...(hashes !== undefined && sketch !== undefined && { traits: { hashes: hashes.variants, sketch: await sketch } }),
   };
 }
 
 /** The picture turned and mirrored: encoder's input and hash of each. */
-async function turnedViews(picture: Pixels, views: readonly DihedralVariant[], preprocessing: Preprocessing): Promise<DecodedView[]> {
-  const hashes = dihedralHashes(picture);
+async function turnedViews(
+  picture: Pixels,
+  { views, hashes }: { readonly views: readonly DihedralVariant[]; readonly hashes: DihedralHashes },
+  preprocessing: Preprocessing,
+): Promise<DecodedView[]> {
   const turned: DecodedView[] = [];
   for (const view of views) {
     // One after the other, so that a large crop is not held eight times.

@@ -22,7 +22,7 @@ export class DecodeJob {
 
   constructor(bytes: Uint8Array, request: DecodeRequest) {
     this.bytes = bytes;
-    this.wishes = { thumbnail: request.thumbnail, crop: request.crop, views: request.views };
+    this.wishes = { thumbnail: request.thumbnail, crop: request.crop, views: request.views, traits: request.traits };
     this.#request = request;
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve;

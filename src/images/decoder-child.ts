@@ -6,8 +6,9 @@ import { fromErrorData, SearchError } from '../errors.js';
 import type { DecodeSettings } from './decode-image.js';
 import { THUMBNAIL_SIZE_MAX } from './decode-image.js';
 import { type DecodedHead, type DecoderReply, type DecodeWishes, FrameReader, writeFrame } from './decoder-messages.js';
-import type { DecodedImage, DecodedView } from './image-decoder.js';
-import { DIHEDRAL_VARIANTS } from './perceptual-hash.js';
+import type { CopyTraits, DecodedImage, DecodedView } from './image-decoder.js';
+import { DIHEDRAL_VARIANTS, type DihedralHashes } from './perceptual-hash.js';
+import { SKETCH_SIDE } from './sketch.js';
 
 export type DecoderChildOptions = {
   readonly settings: DecodeSettings;
@@ -202,7 +203,7 @@ export class DecoderChild {
 
   #replyBytesMax(): number {
     const { width, height } = this.#options.settings.preprocessing;
-    return (1 + DIHEDRAL_VARIANTS.length) * (width * height * 3 + HASH_BYTES) + SHA256_BYTES + THUMBNAIL_BYTES_MAX;
+    return (1 + DIHEDRAL_VARIANTS.length) * (width * height * 3 + HASH_BYTES) + SHA256_BYTES + THUMBNAIL_BYTES_MAX + TRAITS_BYTES_MAX;
   }
 }
 
@@ -212,6 +213,7 @@ const HEAP_MIB = 128;
 const LAST_WORDS_MAX = 2000;
 const SHA256_BYTES = 32;
 const HASH_BYTES = 32;
+const TRAITS_BYTES_MAX = DIHEDRAL_VARIANTS.length * HASH_BYTES + SKETCH_SIDE * SKETCH_SIDE;
 const THUMBNAIL_BYTES_MAX = THUMBNAIL_SIZE_MAX * THUMBNAIL_SIZE_MAX * 4 + 4096;
 
 /** Takes the parts out of a reply, each in memory of its own so that it can be transferred. Throws where they do not add up. */
@@ -228,8 +230,14 @@ function readImage(head: DecodedHead, body: Uint8Array, wishes: DecodeWishes, se
   const perceptualHash = take(HASH_BYTES);
   const pixels = takePixels();
   const views = (wishes.views ?? []).map((view): DecodedView => ({ view, perceptualHash: take(HASH_BYTES), pixels: takePixels() }));
+  const traits = head.sketch === null ? undefined : takeTraits(head.sketch, take);
   const thumbnail = head.thumbnailBytes === null ? undefined : take(head.thumbnailBytes);
   if (at !== body.length) throw new Error(`A decoder sent ${body.length} bytes that do not add up.`);
   const image = { format, width: head.width, height: head.height, sha256, perceptualHash, perceptualHashQuality, pixels, thumbnail };
-  return { ...image, ...(views.length > 0 && { views }) };
+  return { ...image, ...(views.length > 0 && { views }), ...(traits !== undefined && { traits }) };
+}
+
+function takeTraits(size: { readonly width: number; readonly height: number }, take: (bytes: number) => Uint8Array): CopyTraits {
+  const hashes = Object.fromEntries(DIHEDRAL_VARIANTS.map((variant) => [variant, take(HASH_BYTES)])) as DihedralHashes; // one of each
+  return { hashes, sketch: { ...size, grey: take(size.width * size.height) } };
 }

@@ -21,11 +21,12 @@ export type DecodeWishes = {
   readonly thumbnail: boolean;
   readonly crop?: Region | undefined;
   readonly views?: readonly DihedralVariant[] | undefined;
+  readonly traits?: boolean | undefined;
 };
 
 /**
  * From the decoder. `ready` after a probe image was decoded; `needs` where the image costs more than its allowance; then `decoded` (body:
- * SHA-256, perceptual hash, pixels, then hash and pixels of each view, thumbnail, one after the other) or `failed`. `rssBytes`: the process's memory after the image.
+ * SHA-256, perceptual hash, pixels, hash and pixels of each view, all dihedral hashes and the sketch where there is one, thumbnail, one after the other) or `failed`. `rssBytes`: the process's memory after the image.
  */
 export type DecoderReply =
   | { readonly type: 'ready' }
@@ -39,6 +40,7 @@ export type DecodedHead = {
   readonly height: number;
   readonly perceptualHashQuality: number;
   readonly thumbnailBytes: number | null;
+  readonly sketch: { readonly width: number; readonly height: number } | null;
 };
 
 /** Writes one frame. The parts of the body are handed to the stream as they are, not copied: leave them unchanged until they are sent. */

@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import { SearchError, toErrorData } from '../errors.js';
 import { type DecodeSettings, decodeImage, restrictSharp } from './decode-image.js';
 import { type DecoderReply, type DecoderRequest, FrameReader, writeFrame } from './decoder-messages.js';
+import { DIHEDRAL_VARIANTS } from './perceptual-hash.js';
 
 /** The descriptor on which decoder-child.ts passes the socket. */
 const SOCKET_DESCRIPTOR = 3;
@@ -43,19 +44,23 @@ async function run(): Promise<void> {
         perceptualHash,
         pixels,
         views = [],
+        traits,
         ...head
       } = await decodeImage(bytes, {
         ...settings,
         thumbnail: request.thumbnail,
         crop: request.crop,
         views: request.views,
+        traits: request.traits,
         admit,
       });
       const { format, width, height, perceptualHashQuality } = head;
-      const image = { format, width, height, perceptualHashQuality, thumbnailBytes: thumbnail?.length ?? null };
+      const sketch = traits === undefined ? null : { width: traits.sketch.width, height: traits.sketch.height };
+      const image = { format, width, height, perceptualHashQuality, thumbnailBytes: thumbnail?.length ?? null, sketch };
       const rssBytes = process.memoryUsage.rss();
       const turned = views.flatMap((view) => [view.perceptualHash, view.pixels.rgb]);
-      reply({ type: 'decoded', image, rssBytes }, [sha256, perceptualHash, pixels.rgb, ...turned, thumbnail ?? new Uint8Array()]);
+      const marks = traits === undefined ? [] : [...DIHEDRAL_VARIANTS.map((variant) => traits.hashes[variant]), traits.sketch.grey];
+      reply({ type: 'decoded', image, rssBytes }, [sha256, perceptualHash, pixels.rgb, ...turned, ...marks, thumbnail ?? new Uint8Array()]);
     } catch (error) {
       reply({ type: 'failed', error: toErrorData(error, 'DECODER_FAILED'), rssBytes: process.memoryUsage.rss() });
     }

@@ -1,6 +1,7 @@
-import type { DihedralVariant } from './perceptual-hash.js';
+import type { DihedralHashes, DihedralVariant } from './perceptual-hash.js';
 import type { Pixels } from './pixels.js';
 import type { Region } from './region.js';
+import type { Sketch } from './sketch.js';
 
 /** Formats accepted, recognised by content and never by name. */
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'gif' | 'avif' | 'tiff';
@@ -23,7 +24,12 @@ export type DecodedImage = {
   readonly thumbnail: Uint8Array | undefined;
   /** The views that the request named, in its order; absent where it named none. */
   readonly views?: readonly DecodedView[];
+  /** Where the request asked for them. */
+  readonly traits?: CopyTraits;
 };
+
+/** By what edited copies of a picture are found and verified: its hashes turned and mirrored, and its sketch. */
+export type CopyTraits = { readonly hashes: DihedralHashes; readonly sketch: Sketch };
 
 /** The same picture turned or mirrored, ready to be encoded and compared. */
 export type DecodedView = { readonly view: DihedralVariant; readonly pixels: Pixels; readonly perceptualHash: Uint8Array };
@@ -35,6 +41,8 @@ export type DecodeRequest = {
   readonly crop?: Region | undefined;
   /** Turns and mirrors of the picture (of its crop) that are wanted besides. */
   readonly views?: readonly DihedralVariant[] | undefined;
+  /** {@link CopyTraits} are wanted. */
+  readonly traits?: boolean | undefined;
   readonly deadline?: number;
   readonly signal?: AbortSignal;
 };

@@ -30,13 +30,28 @@ export function perceptualHash(pixels: Pixels): PerceptualHash {
   return { hash: bitsAboveMedian(lowFrequencies(blurred)), quality: detail(blurred) };
 }
 
+/** Hashes of one picture turned and mirrored in all ways. */
+export type DihedralHashes = Readonly<Record<DihedralVariant, Uint8Array>>;
+
 /**
  * Hashes of all eight {@link DIHEDRAL_VARIANTS} of a picture, from one transform, since turning a picture only permutes and negates its
  * frequencies. Compare a query's eight with stored ones to find turned and mirrored copies.
  */
-export function dihedralHashes(pixels: Pixels): Readonly<Record<DihedralVariant, Uint8Array>> {
-  const isHashable = Math.min(pixels.width, pixels.height) >= HASHABLE_SIDE_MIN;
-  const frequencies = isHashable ? lowFrequencies(blurTo64(pixels)) : undefined;
+export function dihedralHashes(pixels: Pixels): DihedralHashes {
+  return perceptualHashes(pixels).variants;
+}
+
+/** The hash of a picture with those of its turns and mirrors, for little more than the price of the one. */
+export function perceptualHashes(pixels: Pixels): PerceptualHash & { readonly variants: DihedralHashes } {
+  if (Math.min(pixels.width, pixels.height) < HASHABLE_SIDE_MIN) {
+    return { hash: new Uint8Array(HASH_BYTES), quality: 0, variants: variantsOf(undefined) };
+  }
+  const blurred = blurTo64(pixels);
+  const variants = variantsOf(lowFrequencies(blurred));
+  return { hash: variants.original, quality: detail(blurred), variants };
+}
+
+function variantsOf(frequencies: Float64Array | undefined): DihedralHashes {
   const variant = (isTransposed: boolean, sign: (row: number, column: number) => boolean): Uint8Array => {
     if (frequencies === undefined) return new Uint8Array(HASH_BYTES);
     const turned = new Float64Array(FREQUENCIES * FREQUENCIES);

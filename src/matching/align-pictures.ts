@@ -23,6 +23,8 @@ export type AlignmentQuery = { readonly upright: Searchable; readonly mirrored: 
  * and milder edits all but always; of the nearest other pictures about 85 % lie below.
  */
 const GUESS_MIN = 0.7;
+/** The same where the one picture is all of the other: a bold stamp costs correlation, and there is only one such guess. */
+const WHOLE_GUESS_MIN = 0.4;
 /** Guesses looked at closely, and the agreement at which no further one is. */
 const GUESSES = 3;
 const AGREEMENT_ENOUGH = 0.8;
@@ -41,7 +43,9 @@ export function alignPictures(query: AlignmentQuery, stored: Sketch): Alignment 
     ...findWindows(view, other).map((guess) => ({ ...guess, view, isPart: true })),
     ...findWindows(other, view).map((guess) => ({ ...guess, view, isPart: false })),
   ]);
-  const promising = guesses.filter(({ correlation }) => correlation >= GUESS_MIN).sort((a, b) => b.correlation - a.correlation);
+  const isPromising = ({ correlation, box }: Guess): boolean =>
+    correlation >= (box.width === 1 && box.height === 1 ? WHOLE_GUESS_MIN : GUESS_MIN);
+  const promising = guesses.filter(isPromising).sort((a, b) => b.correlation - a.correlation);
   let best: Alignment | undefined;
   for (const { view, isPart, ...guess } of promising.slice(0, GUESSES)) {
     const { box, agreement } = isPart ? mended(view.plane, other.plane, guess) : mended(other.plane, view.plane, guess);

@@ -16,6 +16,7 @@ import type { ImageDecoder } from '../images/image-decoder.js';
 import { createBudget } from './admission.js';
 import { describeRoute, openApiFrame } from './api-document.js';
 import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
+import { createCopyVerifier } from './copy-verifier.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
 import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import { createFairTurns } from './fair-turns.js';
@@ -112,6 +113,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   });
   const readiness = createReadiness({ encoder, catalogue });
   const encodeImage = createPipeline({ decoder, encoder, turns, monitoring });
+  const verifier = createCopyVerifier({ onFailure: (error) => app.log.error({ err: error }, 'the thread that verifies copies died') });
   const spendQuota: ServerContext['spendQuota'] = (request, images) => {
     if (settings.rateLimit === 0) return;
     const waitSeconds = quota.take(visitorOf(request).caller, images);
@@ -130,6 +132,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     ledger,
     readiness,
     encodeImage,
+    verifier,
     refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
     uploadMemory,
     spendQuota,
@@ -191,6 +194,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     routes.push(route);
     parts.onRoute?.(route);
   });
+  app.addHook('onClose', () => verifier.close());
   app.addHook('onReady', async () => {
     for (const { url, config } of routes) stated(config?.access, url);
   });

@@ -1,17 +1,12 @@
 import { performance } from 'node:perf_hooks';
 import type { Static } from '@fastify/type-provider-typebox';
-import type { ImageId, Neighbour } from '../catalogue/catalogue.js';
-import { HASH_BYTES } from '../catalogue/hash-scan.js';
-import {
-  type DihedralVariant,
-  hammingDistance,
-  PERCEPTUAL_HASH_QUALITY_MIN,
-  PERCEPTUAL_HASH_THRESHOLD,
-} from '../images/perceptual-hash.js';
+import type { ImageId } from '../catalogue/catalogue.js';
+import { DIHEDRAL_VARIANTS } from '../images/perceptual-hash.js';
 import { foldCopies } from '../matching/fold-copies.js';
-import { grouped, type MatchKind, matchKind } from '../matching/match-kind.js';
-import { type Band, bandOf, UNFITTED_SCORES } from '../matching/score-model.js';
+import { grouped, matchKind } from '../matching/match-kind.js';
+import { UNFITTED_SCORES } from '../matching/score-model.js';
 import type { Query, QueryView } from './query-examples.js';
+import { bestOfEach, distanceOf, HASH_LIMITS, type Match, matchesOf, VERIFIED_MAX, verified } from './query-matches.js';
 import type { RequestLife } from './request-ledger.js';
 import { cursorAfter, type ParsedSearch } from './search-request.js';
 import { MAX_K, type SearchAnswer } from './search-schemas.js';
@@ -30,57 +25,48 @@ export type NeighbourSearch = (
   asked: { readonly collection: OpenCollection; readonly query: Query; readonly without: readonly ImageId[] },
 ) => Promise<FoundPage>;
 
-type Match = Neighbour & { readonly match: MatchKind; readonly band: Band; readonly view: DihedralVariant };
-
 /** Stored images of a near hash that one query is answered at most, besides the nearest by embedding. */
 const HASH_MATCHES_MAX = 100;
-const LIMITS = { hashThreshold: PERCEPTUAL_HASH_THRESHOLD, qualityMin: PERCEPTUAL_HASH_QUALITY_MIN };
 
 /** Counts its time as stage `search`. A page is a part of one longer list, so a page asks for all that come before it too. */
-export function createNeighbourSearch({ catalogue, monitoring }: Pick<ServerContext, 'catalogue' | 'monitoring'>): NeighbourSearch {
+export function createNeighbourSearch(context: Pick<ServerContext, 'catalogue' | 'monitoring' | 'verifier'>): NeighbourSearch {
+  const { catalogue, monitoring, verifier } = context;
   return async (life, search, { collection, query: asked, without }) => {
     const startedAt = performance.now();
     const { query, offset } = search;
     const end = Math.min(MAX_K, offset + query.k);
-    // As many more as are left out, and one to know whether there is a next page.
-    const k = Math.min(MAX_K, end + without.length + 1);
+    // As many more as are left out, and one to know whether there is a next page; where copies are looked for, all that are to be looked at closely.
+    const k = Math.min(MAX_K, Math.max(end, search.groups ? VERIFIED_MAX : 0) + without.length + 1);
     const breadth = query.ef === undefined ? {} : { ef: Math.max(query.ef, k) };
-    const speaks = asked.hashQuality === null || asked.hashQuality >= LIMITS.qualityMin;
+    const scores = UNFITTED_SCORES;
     const found = await life.bound(
       Promise.all(
         asked.views.map(async (view) => {
-          const hashes = search.groups && speaks && view.perceptualHash !== undefined ? [view.perceptualHash] : [];
-          const nearHash = hashes.length === 0 ? {} : { nearHash: { hashes, maxDistance: LIMITS.hashThreshold, limit: HASH_MATCHES_MAX } };
+          const hashes = search.groups ? hashesOf(asked, view) : [];
+          const nearHash =
+            hashes.length === 0 ? {} : { nearHash: { hashes, maxDistance: HASH_LIMITS.hashThreshold, limit: HASH_MATCHES_MAX } };
           const neighbours = await catalogue.neighbours({ collection, ...query, ...breadth, ...nearHash, k, embedding: view.embedding });
-          return neighbours.map((neighbour) => toMatch(neighbour, asked, view));
+          return matchesOf(neighbours, { query: asked, view, scores });
         }),
       ),
     );
+    const sorted = bestOfEach(found.flat()).filter(({ id }) => !without.includes(id));
+    const matches = search.groups
+      ? grouped(await verified(sorted, { query: asked, scores, collection, life, catalogue, verifier }))
+      : sorted;
     const searchMs = performance.now() - startedAt;
     monitoring.observeStage('search', searchMs);
-    const sorted = bestOfEach(found.flat()).filter(({ id }) => !without.includes(id));
-    const matches = search.groups ? grouped(sorted) : sorted;
     const results = toResults(search, collection, matches.slice(offset, end));
     const nextCursor = matches.length > end ? cursorAfter(end) : undefined;
     return { results, ...(nextCursor !== undefined && { nextCursor }), searchMs };
   };
 }
 
-function toMatch(neighbour: Neighbour, { sha256, hashQuality }: Query, { view, perceptualHash }: QueryView): Match {
-  const { similarity, perceptualHashQuality } = neighbour;
-  const hasSameBytes = sha256 !== undefined && Buffer.compare(sha256, neighbour.sha256) === 0;
-  const distance = perceptualHash === undefined ? undefined : distanceOf(perceptualHash, neighbour.perceptualHash);
-  const qualities = [hashQuality, perceptualHashQuality];
-  const match = matchKind({ hasSameBytes, distance, qualities, similarity }, LIMITS);
-  const speaks = qualities.every((quality) => quality === null || quality >= LIMITS.qualityMin);
-  return { ...neighbour, view, match, band: bandOf({ match, similarity, distance: speaks ? distance : undefined }, UNFITTED_SCORES) };
-}
-
-/** Every image once, as it matches best over the views: the nearer kind, then the larger similarity. Best score first. */
-function bestOfEach(matches: readonly Match[]): Match[] {
-  const best = new Map<ImageId, Match>();
-  for (const match of grouped(matches.toSorted((a, b) => b.similarity - a.similarity))) if (!best.has(match.id)) best.set(match.id, match);
-  return [...best.values()].sort((a, b) => b.similarity - a.similarity || a.sequence - b.sequence);
+/** What a view of the query is looked for by hash with: the original also turned and mirrored, where that is known. */
+function hashesOf({ hashQuality, traits }: Query, { view, perceptualHash }: QueryView): readonly Uint8Array[] {
+  if (perceptualHash === undefined || (hashQuality !== null && hashQuality < HASH_LIMITS.qualityMin)) return [];
+  if (view !== 'original' || traits === undefined) return [perceptualHash];
+  return [perceptualHash, ...DIHEDRAL_VARIANTS.filter((variant) => variant !== 'original').map((variant) => traits.hashes[variant])];
 }
 
 function toResults({ fold, includesVector }: ParsedSearch, collection: OpenCollection, matches: readonly Match[]): Answer['results'] {
@@ -100,15 +86,11 @@ function toResults({ fold, includesVector }: ParsedSearch, collection: OpenColle
 /** Results are copies of each other by the rule that makes one a copy of the query. */
 function isCopy(a: Match, b: Match): boolean {
   const distance = distanceOf(a.perceptualHash, b.perceptualHash);
-  if (distance === undefined || distance > LIMITS.hashThreshold || a.embedding === undefined || b.embedding === undefined) return false;
+  if (distance === undefined || distance > HASH_LIMITS.hashThreshold || a.embedding === undefined || b.embedding === undefined)
+    return false;
   const similarity = a.embedding.reduce((sum, value, at) => sum + value * b.embedding![at]!, 0);
   const qualities = [a.perceptualHashQuality, b.perceptualHashQuality];
-  return matchKind({ hasSameBytes: false, distance, qualities, similarity }, LIMITS) !== 'similar';
-}
-
-/** Undefined where one of them is none: a record may hold any bytes. */
-function distanceOf(a: Uint8Array, b: Uint8Array): number | undefined {
-  return a.length === HASH_BYTES && b.length === HASH_BYTES ? hammingDistance(a, b) : undefined;
+  return matchKind({ hasSameBytes: false, distance, qualities, similarity }, HASH_LIMITS) !== 'similar';
 }
 
 /** Bytes of a picture's digest that tell it from others of the same id: 8 characters. */

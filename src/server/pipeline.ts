@@ -34,6 +34,8 @@ export type EncodeImage = (
     readonly thumbnail: boolean;
     readonly crop?: Region | undefined;
     readonly views?: readonly DihedralVariant[];
+    /** The image is to have its CopyTraits. */
+    readonly traits?: boolean;
   },
 ) => Promise<EncodedImage>;
 
@@ -45,7 +47,7 @@ export function createPipeline(parts: {
   readonly monitoring: Monitoring;
 }): EncodeImage {
   const { decoder, encoder, turns, monitoring } = parts;
-  return async (bytes, { life, thumbnail, crop, views = [] }) => {
+  return async (bytes, { life, thumbnail, crop, views = [], traits = false }) => {
     const { caller, deadline, signal } = life;
     const askedAt = performance.now();
     const giveBack = await turns.take({ caller, places: 1 + views.length, signal });
@@ -57,7 +59,7 @@ export function createPipeline(parts: {
 
     async function run(): Promise<EncodedImage> {
       signal.throwIfAborted();
-      const { image, times } = await decoder.decode(bytes, { thumbnail, crop, views, deadline, signal });
+      const { image, times } = await decoder.decode(bytes, { thumbnail, crop, views, traits, deadline, signal });
       const turned = image.views ?? [];
       const [first, ...others] = await Promise.all([image, ...turned].map(({ pixels }) => encoder.encode(pixels, { deadline, signal })));
       const { embedding, queueMs: encodeQueueMs, encodeMs } = first!; // the image's own, of a list that begins with it

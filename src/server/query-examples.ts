@@ -2,6 +2,7 @@
 import type { ImageId } from '../catalogue/catalogue.js';
 import type { Embedding } from '../encoder/encoder.js';
 import { SearchError } from '../errors.js';
+import type { CopyTraits } from '../images/image-decoder.js';
 import type { DihedralVariant } from '../images/perceptual-hash.js';
 import type { Region } from '../images/region.js';
 import { combineExamples } from '../matching/combine-examples.js';
@@ -23,6 +24,8 @@ export type Examples = {
   readonly crop: Region | undefined;
   /** Turns and mirrors of the one picture. */
   readonly views: readonly DihedralVariant[];
+  /** Edited copies are to be found: {@link Query.traits} are wanted where the query is one picture. */
+  readonly traits: boolean;
 };
 
 export type QueryTimes = { readonly queueMs: number; readonly decodeMs: number; readonly encodeMs: number };
@@ -36,6 +39,8 @@ export type Query = {
   readonly views: readonly QueryView[];
   readonly hashQuality: number | null;
   readonly sha256: Uint8Array | undefined;
+  /** Of a query that is one picture, where they were asked for. */
+  readonly traits: CopyTraits | undefined;
   readonly times: QueryTimes;
 };
 
@@ -58,22 +63,28 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
       throw new SearchError('INVALID_REQUEST', 'A crop needs exactly one positive picture, sent or stored.');
     }
     const [id] = positiveIds;
-    if (isOne && id !== undefined && crop === undefined && views.length === 0) return storedQuery(life, examples.collection, id);
+    if (isOne && id !== undefined && crop === undefined && views.length === 0) return storedQuery(life, examples, id);
     return encodedQuery(life, examples, isOne);
   };
 
-  /** A stored picture as it is: nothing is to be decoded. */
-  async function storedQuery(life: RequestLife, collection: OpenCollection, id: ImageId): Promise<Query> {
+  /** A stored picture as it is: nothing is to be decoded but, where edited copies are looked for, its thumbnail. */
+  async function storedQuery(life: RequestLife, { collection, traits: areWanted }: Examples, id: ImageId): Promise<Query> {
     const [record, embedding] = await Promise.all([life.bound(catalogue.get(collection, id)), storedEmbedding(life, collection, id)]);
     const { perceptualHash, perceptualHashQuality = null, sha256 } = foundAs(record, id);
-    const times = { queueMs: 0, decodeMs: 0, encodeMs: 0 };
-    return { views: [{ view: 'original', embedding, perceptualHash }], hashQuality: perceptualHashQuality, sha256, times };
+    const decoded = areWanted
+      ? await encodeImage(foundAs(await life.bound(catalogue.thumbnail(collection, id)), id), { life, thumbnail: false, traits: true })
+      : undefined;
+    const times = decoded ?? { queueMs: 0, decodeMs: 0, encodeMs: 0 };
+    const views = [{ view: 'original' as const, embedding, perceptualHash }];
+    return { views, hashQuality: perceptualHashQuality, sha256, traits: decoded?.image.traits, times };
   }
 
   async function encodedQuery(life: RequestLife, examples: Examples, isOne: boolean): Promise<Query> {
     const { collection, pictures, negativePictures, positiveIds, negativeIds, embedding, crop, views } = examples;
+    const traits = examples.traits && isOne;
     const encode = (bytes: Uint8Array): Promise<EncodedImage> => encodeImage(bytes, { life, thumbnail: false });
-    const encodePositive = (bytes: Uint8Array): Promise<EncodedImage> => encodeImage(bytes, { life, thumbnail: false, crop, views });
+    const encodePositive = (bytes: Uint8Array): Promise<EncodedImage> =>
+      encodeImage(bytes, { life, thumbnail: false, crop, views, traits });
     const stored = (id: ImageId): Promise<Embedding> => storedEmbedding(life, collection, id);
     const isDecoded = crop !== undefined || views.length > 0;
     const [encoded, encodedNegatives, fromIds, fromNegativeIds] = await Promise.all([
@@ -92,7 +103,8 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
     const times = longest([...encoded, ...encodedNegatives]);
     const [only] = encoded;
     if (!isOne || only === undefined) {
-      return { views: [{ view: 'original', embedding: combined, perceptualHash: undefined }], hashQuality: null, sha256: undefined, times };
+      const view = { view: 'original' as const, embedding: combined, perceptualHash: undefined };
+      return { views: [view], hashQuality: null, sha256: undefined, traits: undefined, times };
     }
     const { perceptualHash, perceptualHashQuality, sha256 } = only.image;
     return {
@@ -100,6 +112,7 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
       hashQuality: perceptualHashQuality,
       // The bytes are the whole picture's, and of a stored one's thumbnail they are not the file's.
       sha256: crop === undefined && pictures.length === 1 ? sha256 : undefined,
+      traits: only.image.traits,
       times,
     };
   }

@@ -34,7 +34,10 @@ const searchOptions = {
   crop: Type.Optional(CropText),
   cursor: Type.Optional(Type.String({ maxLength: 32, description: 'nextCursor of the page before; all else as it was then.' })),
   groups: Type.Optional(
-    Type.Boolean({ description: 'Also look for stored copies by perceptual hash, and answer same first, then edited, then similar.' }),
+    Type.Boolean({
+      description:
+        'Also look for stored copies by hash and by laying the query on the nearest; answer same first, then edited, then similar.',
+    }),
   ),
   views: Type.Optional(
     Type.String({

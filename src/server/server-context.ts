@@ -6,6 +6,7 @@ import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
 import type { Budget } from './admission.js';
 import type { Access, Scope } from './auth.js';
+import type { CopyVerifier } from './copy-verifier.js';
 import type { Monitoring } from './monitoring.js';
 import type { EncodeImage } from './pipeline.js';
 import type { Readiness } from './readiness.js';
@@ -28,6 +29,7 @@ export type ServerContext = {
   readonly ledger: RequestLedger;
   readonly readiness: Readiness;
   readonly encodeImage: EncodeImage;
+  readonly verifier: CopyVerifier;
   /** Throws OVERLOADED where the request's caller would find no room for an image: before its body is read. */
   readonly refuseWhenFull: (request: FastifyRequest) => void;
   readonly uploadMemory: Budget;

@@ -13,7 +13,10 @@ test('a match is same, edited or similar by bytes, hash with detail, and an embe
   assert.equal(kind({ distance: 0, similarity: 0.9 }), 'edited');
   assert.equal(kind({ distance: 31 }), 'edited');
   assert.equal(kind({ distance: 32 }), 'similar');
-  assert.equal(kind({ similarity: 0.2 }), 'similar');
+  assert.equal(kind({ similarity: 0.19 }), 'similar');
+  assert.equal(kind({ similarity: undefined, distance: 0 }), 'edited', 'a turn that was not encoded');
+  assert.equal(kind({ distance: 120, agreement: 0.7 }), 'edited');
+  assert.equal(kind({ distance: 120, agreement: 0.69 }), 'similar');
   assert.equal(kind({ qualities: [80, 49] }), 'similar');
   assert.equal(kind({ qualities: [80, null] }), 'edited');
   assert.equal(kind({ distance: undefined, similarity: 1 }), 'similar');

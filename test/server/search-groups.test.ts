@@ -8,6 +8,7 @@ type Result = {
   readonly id: string;
   readonly score: number;
   readonly match: string;
+  readonly band: { readonly name: string; readonly probability: number };
   readonly view?: string;
   readonly folded?: readonly string[];
 };
@@ -49,7 +50,7 @@ test('the same picture, an edited copy and one that is merely alike are told apa
   for (const { match } of others) assert.equal(match, 'similar');
 });
 
-test('a mirrored or turned copy is found by the views asked for, and not without them', async (context) => {
+test('a mirrored or turned copy is found where copies are looked for, or by the views asked for', async (context) => {
   const server = await startApplication(context);
   for (const seed of [1, 2, 3, 4]) await store(server, `p${seed}`, await photo(seed));
   const mirrored = await sharp(await photo(3))
@@ -68,9 +69,11 @@ test('a mirrored or turned copy is found by the views asked for, and not without
     const [first] = await find(server, `k=2&groups=true&views=${views}`, bytes);
     assert.deepEqual([first?.id, first?.match, first?.view], ['p3', 'edited', view]);
     for (const query of ['', `&views=${other}`]) {
-      for (const { match } of await find(server, `k=4&groups=true${query}`, bytes))
-        assert.equal(match, 'similar', `${views} by "${query}"`);
+      for (const { match } of await find(server, `k=4${query}`, bytes)) assert.equal(match, 'similar', `${views} by "${query}"`);
     }
+    const [byHash, ...others] = await find(server, 'k=4&groups=true', bytes);
+    assert.deepEqual([byHash?.id, byHash?.match, byHash?.view], ['p3', 'edited', view]);
+    for (const { match } of others) assert.equal(match, 'similar');
   }
   await store(server, 'mirrored', mirrored);
   const [first] = await find(server, 'id=p3&k=1&groups=true&views=mirror');
@@ -80,6 +83,47 @@ test('a mirrored or turned copy is found by the views asked for, and not without
     assertError(await server.ask({ url: `/search?${query}` }), { status: 400, code: 'INVALID_REQUEST' });
   }
   assert.equal(server.encoder.calls, calls);
+});
+
+test('a crop, a crop that is mirrored, and a picture under a stamp are edited copies; other pictures are not', async (context) => {
+  const server = await startApplication(context);
+  for (const seed of [1, 2, 3, 4, 5]) await store(server, `p${seed}`, await photo(seed));
+  const stamp = await sharp({ create: { width: 130, height: 40, channels: 3, background: '#fff' } })
+    .png()
+    .toBuffer();
+  const crop = { left: 10, top: 20, width: 150, height: 160 };
+  const edits: readonly (readonly [Buffer, string | undefined])[] = [
+    [
+      await sharp(await photo(4))
+        .extract(crop)
+        .jpeg()
+        .toBuffer(),
+      undefined,
+    ],
+    [
+      await sharp(await photo(4))
+        .extract(crop)
+        .flop()
+        .jpeg()
+        .toBuffer(),
+      'flipY',
+    ],
+    [
+      await sharp(await photo(4))
+        .composite([{ input: stamp, left: 30, top: 60 }])
+        .jpeg()
+        .toBuffer(),
+      undefined,
+    ],
+  ];
+  for (const [bytes, view] of edits) {
+    const [first, ...others] = await find(server, 'k=5&groups=true', bytes);
+    assert.deepEqual([first?.id, first?.match, first?.view, first?.band.name], ['p4', 'edited', view, 'near']);
+    for (const { match, band } of others) assert.deepEqual([match, band.name === 'near' || band.name === 'same'], ['similar', false]);
+  }
+  await store(server, 'crop', edits[0]![0]);
+  const [first] = await find(server, 'id=p4&k=5&groups=true');
+  assert.deepEqual([first?.id, first?.match], ['crop', 'edited'], 'a stored picture is laid on the others too');
 });
 
 test('each view counts as an image in flight', async (context) => {

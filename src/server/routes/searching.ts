@@ -108,6 +108,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       embedding: vector,
       crop,
       views,
+      traits: search.groups,
     });
     const { searchMs, ...page } = await findNeighbours(life, search, {
       collection,

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { CollectionIndex } from '../../src/catalogue/collection-index.js';
 import { ExactIndex } from '../../src/catalogue/exact-index.js';
 import { HnswIndex } from '../../src/catalogue/hnsw-index.js';
 import { IndexFiles } from '../../src/catalogue/index-file.js';
 import { LABEL_LIMIT } from '../../src/catalogue/vector-index.js';
-import { clusteredVectors } from './synthetic-vectors.js';
+import { clusteredVectors, seededRandom } from './synthetic-vectors.js';
 
 const SETTINGS = { dimensions: 16, m: 16, efConstruction: 100, ef: 64 };
 const FACTS = { catalogueId: 'c', encoderId: 'e', settings: SETTINGS };
@@ -160,6 +162,87 @@ const HAZARDS: Readonly<Record<string, (folder: string) => Promise<void> | void>
     read.markRemoved(labels.filter((label) => label < COUNT - 3));
     assert.equal(read.size, 3);
     assert.equal(read.search(vectors[0]!, 10).length, 3);
+  },
+  'a label that is there, or was, is not taken again': () => {
+    const { index, vectors } = filled();
+    index.remove(7);
+    for (const label of [COUNT - 1, 7, 0]) assert.throws(() => index.add(label, vectors[label]!), /labels ascend/);
+    assert.equal(index.count, COUNT);
+    assertAllFound(index, vectors.slice(0, 7));
+  },
+  'removing twice, or what was never there, is no error and no removal': () => {
+    const { index, vectors } = filled();
+    assert.deepEqual(
+      [index.remove(5), index.remove(5), index.remove(COUNT), index.remove(2 ** 33), index.remove(-1)],
+      [true, false, false, false, false],
+    );
+    assert.equal(index.size, COUNT - 1);
+    assert.notEqual(index.search(vectors[5]!, 1)[0]?.label, 5);
+  },
+  'more neighbours than there are, than there is room for, or none at all can be asked for': () => {
+    const empty = new HnswIndex(SETTINGS);
+    const { index, vectors } = filled();
+    assert.deepEqual(empty.search(vectors[0]!, 10), []);
+    assert.equal(index.search(vectors[0]!, 100_000).length, COUNT);
+  },
+  'a file of random bytes is an error': (folder) => {
+    const random = seededRandom(3);
+    for (const bytes of [96, 4096, 100_000]) {
+      writeFileSync(
+        join(folder, 'random'),
+        Uint8Array.from({ length: bytes }, () => random() * 256),
+      );
+      writeFileSync(join(folder, '1.json'), JSON.stringify({ format: 1, file: 'random' }));
+      // hnswlib itself is never asked: what no side-car vouches for is not read.
+      assert.notEqual(new IndexFiles(folder, FACTS).load(1, () => true).refused, undefined);
+    }
+  },
+  'a save that a full disk cut without a word is an error, and the former file stays': async (folder) => {
+    const files = new IndexFiles(folder, FACTS);
+    const { index, vectors } = filled();
+    await files.save(1, index, () => undefined);
+    class Cut extends HnswIndex {
+      // What writeIndex does on a full disk: some of the file, and no error.
+      override async write(path: string): Promise<void> {
+        await super.write(path);
+        truncateSync(path, statSync(path).size >> 1);
+      }
+    }
+    const cut = new Cut(SETTINGS);
+    for (const [label, vector] of vectors.entries()) cut.add(label, vector);
+    await assert.rejects(
+      files.save(1, cut, () => undefined),
+      { code: 'DISK_FULL' },
+    );
+    const loaded = new IndexFiles(folder, FACTS).load(1, () => true);
+    assertAllFound(loaded.index!, vectors);
+  },
+  'an index in use is searched while its file is read into another, again and again': async (folder) => {
+    const files = new IndexFiles(folder, FACTS);
+    const { index, vectors } = filled();
+    await files.save(1, index, () => undefined);
+    for (let round = 0; round < 20; round++) {
+      const loaded = files.load(1, () => true);
+      assertAllFound(index, vectors);
+      assertAllFound(loaded.index!, vectors);
+    }
+  },
+  'the memory of dropped graphs comes back': async () => {
+    v8.setFlagsFromString('--expose-gc');
+    const collect = vm.runInNewContext('gc') as () => void; // as the catalogue's thread does after a rebuild
+    const settings = { dimensions: 128, m: 16, efConstruction: 20, ef: 10 };
+    const drop = async (count: number): Promise<void> => {
+      for (let round = 0; round < count; round++) {
+        new HnswIndex(settings, { capacity: 4000 }).add(0, new Float32Array(128).fill(1)); // 2.6 MB each, unknown to V8
+        collect();
+        await new Promise(setImmediate); // native memory is freed between turns of the event loop
+      }
+    };
+    await drop(10);
+    const before = process.memoryUsage.rss();
+    await drop(200);
+    const grown = (process.memoryUsage.rss() - before) / 2 ** 20;
+    assert.ok(grown < 100, `${grown.toFixed(0)} MiB stayed of 540`);
   },
 };
 

@@ -43,6 +43,9 @@ describe('index files', () => {
       assert.match(refusedBy({ settings: { ...SETTINGS, m: 16 } }) ?? '', /M 8 instead of 16/);
       assert.match(refusedBy({ settings: { ...SETTINGS, dimensions: 16 } }) ?? '', /8 dimensions instead of 16/);
       assert.match(refusedBy({}, false) ?? '', /another state of the record store/);
+      const sideCar = join(folder, '1.json');
+      writeFileSync(sideCar, readFileSync(sideCar, 'utf8').replace('"space": "ip"', '"space": "l2"'));
+      assert.match(refusedBy({}) ?? '', /measures by l2 instead of ip/);
     }));
 
   it('keep the former one in force, whole, where a save fails at the last step', () =>

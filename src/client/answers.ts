@@ -10,12 +10,12 @@ import type {
   SnapshotsAnswer,
   WelcomeAnswer,
 } from '../server/schemas.js';
-import type { SearchAnswer, SearchBody } from '../server/search-schemas.js';
+import type { BandAnswer, SearchAnswer, SearchBody } from '../server/search-schemas.js';
 
 /** A rectangle in fractions of the upright picture: x and y of its upper left corner, all within 0..1. */
 export type Box = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
 /** What a score means in this catalogue: a word, and the probability that both show the same thing. */
-export type Band = { readonly name: 'same' | 'near' | 'related' | 'unrelated'; readonly probability: number };
+export type Band = Static<typeof BandAnswer>;
 /** A part of one picture and the part of the other that matches it best; `similarity` is a cosine. */
 export type RegionPair = { readonly a: Box; readonly b: Box; readonly similarity: number };
 /** Where two pictures match, or why that is not known. */
@@ -25,8 +25,8 @@ export type Regions =
 
 /** Options of every search: how many, filters, groups, views, paging. */
 export type SearchOptions = Omit<Static<typeof SearchBody>, 'id' | 'negativeId' | 'crop' | 'embedding' | 'encoderId' | 'include' | 'limit'>;
-/** One result. `band` is absent while no scores are fitted, `regions` where they were not asked for. */
-export type SearchResult = Static<typeof SearchAnswer>['results'][number] & { readonly band?: Band; readonly regions?: Regions };
+/** One result; `regions` are absent where they were not asked for. */
+export type SearchResult = Static<typeof SearchAnswer>['results'][number] & { readonly regions?: Regions };
 /** One page of results. */
 export type SearchPage = Omit<Static<typeof SearchAnswer>, 'results'> & { readonly results: readonly SearchResult[] };
 /** What a result is to the query. */

@@ -5,6 +5,9 @@ import './styles/tokens.css';
 import './styles/base.css';
 import './styles/controls.css';
 import './styles/shell.css';
+import './styles/query.css';
+import './styles/results.css';
+import './styles/detail.css';
 
 const root = document.getElementById('page');
 if (root === null) throw new Error('index.html has no #page. This is a bug.');

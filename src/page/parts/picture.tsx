@@ -6,7 +6,7 @@ type PictureProps = {
   readonly path: string;
   readonly alt: string;
   readonly eager?: boolean;
-  readonly class?: string;
+  readonly class?: string | undefined;
   /** Shown where the path has no picture that the browser can draw. */
   readonly fallback?: string;
   readonly onSize?: (size: { readonly width: number; readonly height: number }) => void;

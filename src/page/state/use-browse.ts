@@ -1,0 +1,59 @@
+import { useCallback, useEffect, useState } from 'preact/hooks';
+import type { StoredImage } from '../../client/client.js';
+import { useService } from './service.js';
+
+const PAGE_SIZE = 60;
+
+/** Stored pictures in the order in which they came, page by page. */
+export type Browse = {
+  readonly images: readonly StoredImage[];
+  readonly hasMore: boolean;
+  readonly isLoading: boolean;
+  readonly error: unknown;
+  readonly loadMore: () => void;
+};
+
+type Listed = {
+  readonly images: readonly StoredImage[];
+  readonly cursor: string | undefined;
+  readonly isWhole: boolean;
+  readonly error: unknown;
+};
+const NOTHING: Listed = { images: [], cursor: undefined, isWhole: false, error: undefined };
+
+/** Lists the collection that the address names. `turn` starts anew. */
+export function useBrowse(turn: number): Browse {
+  const { client, address } = useService();
+  const { collection } = address;
+  const [listed, setListed] = useState(NOTHING);
+  const [isLoading, setIsLoading] = useState(false);
+  const load = useCallback(
+    async (cursor: string | undefined, signal?: AbortSignal): Promise<void> => {
+      setIsLoading(true);
+      try {
+        const page = await client.images({ collection, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) }, { signal });
+        setListed((now) => {
+          if (now.cursor !== cursor) return now;
+          const images = [...now.images, ...page.images];
+          return { images, cursor: page.nextCursor, isWhole: page.nextCursor === undefined, error: undefined };
+        });
+      } catch (error) {
+        if (!signal?.aborted) setListed((now) => ({ ...now, error }));
+      }
+      if (!signal?.aborted) setIsLoading(false);
+    },
+    [client, collection],
+  );
+  // Turn starts anew.
+  useEffect(() => {
+    const given = new AbortController();
+    setListed(NOTHING);
+    void load(undefined, given.signal);
+    return () => given.abort();
+  }, [load, turn]);
+  const { cursor } = listed;
+  const loadMore = useCallback(() => {
+    if (!isLoading && cursor !== undefined) void load(cursor);
+  }, [load, isLoading, cursor]);
+  return { images: listed.images, hasMore: cursor !== undefined, isLoading, error: listed.error, loadMore };
+}

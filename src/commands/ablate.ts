@@ -3,16 +3,15 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SearchError } from '../errors.js';
-import { compareReports, comparisonMarkdown, renderComparison } from '../evaluation/compare.js';
-import type { EvaluationReport } from '../evaluation/evaluation-report.js';
-import { rawPixelEncoder } from '../evaluation/raw-pixels.js';
 import { ABLATION_ROWS, type AblationRow } from '../training/ablation.js';
 import type { PackedDataset } from '../training/packed-dataset.js';
 import { changed } from '../training/read-recipe.js';
 import { checkedRecipe, preprocessingOf, type Recipe } from '../training/recipe.js';
+import { BASELINE_ROWS, isBaseline, measureBaseline } from './ablation-baselines.js';
+import { type DoneRow, seededName, writeTable } from './ablation-table.js';
 import { readReport } from './compare.js';
 import type { DataSource } from './data-sources.js';
-import { type Decoding, measureEncoder, openDecoding, REPORT_DATA, writeReports } from './measured-encoder.js';
+import { type Decoding, openDecoding, REPORT_DATA, writeReports } from './measured-encoder.js';
 import { openPackedSource } from './packed-source.js';
 import { checkpointsOf, engineOf, interruptible, measuresOf, recipeOf, type TrainFlags } from './train.js';
 import { openTrainingDisplay, type TrainingDisplay } from './training-display.js';
@@ -21,7 +20,6 @@ import { runTraining } from './training-run.js';
 /** Flags of `likeness ablate`: those of `train`, and which rows. beside: reports of other encoders to stand in the table. */
 export type AblateFlags = Omit<TrainFlags, 'resume' | 'evaluation'> & { readonly rows?: string; readonly beside?: readonly string[] };
 
-const RAW_PIXELS = 'raw-pixels';
 const ROW_FILE = 'row.json';
 const INTERRUPTED = 130;
 
@@ -32,7 +30,7 @@ const INTERRUPTED = 130;
 export async function runAblate(flags: AblateFlags): Promise<number> {
   const base = await recipeOf(flags);
   const rows = rowsOf(flags.rows);
-  const recipes = new Map(rows.map((row) => [row.name, row.name === RAW_PIXELS ? base : rowRecipe(base, row)]));
+  const recipes = new Map(rows.map((row) => [row.name, isBaseline(row) ? base : rowRecipe(base, row)]));
   const display = openTrainingDisplay();
   const decoding = openDecoding(preprocessingOf(base));
   const interruption = interruptible(display);
@@ -70,29 +68,21 @@ export async function runAblate(flags: AblateFlags): Promise<number> {
   }
 }
 
-/** A row that has been worked: its report, or why there is none. */
-type DoneRow = {
-  readonly row: AblationRow;
-  readonly recipe: Recipe;
-  readonly report: EvaluationReport | undefined;
-  readonly failure?: string;
-};
-
 function rowsOf(names: string | undefined): readonly AblationRow[] {
-  const all = [{ name: RAW_PIXELS, question: 'The pixels themselves', changes: {} }, ...ABLATION_ROWS];
+  const all = [...BASELINE_ROWS, ...ABLATION_ROWS];
   if (names === undefined) return all;
   return names.split(',').map((given) => {
     const [name = '', seed] = given.trim().split('@');
     const row = all.find((each) => each.name === name);
     if (row !== undefined && seed === undefined) return row;
-    if (row !== undefined && /^\d{1,9}$/.test(seed ?? '')) return reseeded(row, Number(seed));
+    if (row !== undefined && !isBaseline(row) && /^\d{1,9}$/.test(seed ?? '')) return reseeded(row, Number(seed));
     throw new SearchError('INVALID_SETTINGS', `There is no row ${given}; give some of ${all.map((each) => each.name).join(', ')}.`);
   });
 }
 
 /** The row with other weights to begin with, another order and other noise; it is measured with the same queries. */
 function reseeded({ name, question, changes }: AblationRow, seed: number): AblationRow {
-  return { name: `${name}.seed-${seed}`, question: `${question} (seed ${seed})`, changes: { ...changes, seed } };
+  return { name: seededName(name, seed), question: `${question} (seed ${seed})`, changes: { ...changes, seed } };
 }
 
 function rowRecipe(base: Recipe, row: AblationRow): Recipe {
@@ -113,24 +103,11 @@ async function workRow(request: {
   readonly signal: AbortSignal;
 }): Promise<DoneRow | undefined> {
   const { flags, row, recipe, seed, source, dataset, decode, display, signal } = request;
-  const { limit, queryLimit, copies, map, threads } = flags;
+  const { threads } = flags;
   const folder = join(flags.out, row.name);
-  if (row.name === RAW_PIXELS) {
-    const encoder = { ...rawPixelEncoder({ side: recipe.input.side, fit: recipe.input.fit }), name: RAW_PIXELS };
-    const options = {
-      source,
-      decode,
-      device: 'cpu',
-      threads,
-      seed,
-      limit,
-      queryLimit,
-      probes: false,
-      copies,
-      map,
-      onProgress: display.stage,
-    } as const;
-    const report = await measureEncoder(encoder, options);
+  if (isBaseline(row)) {
+    const measures = { ...measuresOf(flags), device: 'cpu', threads, seed } as const;
+    const report = await measureBaseline({ row, recipe, folder, flags, source, decode, display, measures });
     await writeReports(folder, report);
     return finished(folder, { row, recipe, report });
   }
@@ -178,20 +155,4 @@ async function doneRow(out: string, row: AblationRow, recipe: Recipe): Promise<D
 
 function hashOf(recipe: Recipe): string {
   return createHash('sha256').update(JSON.stringify(recipe)).digest('hex');
-}
-
-async function writeTable(out: string, done: readonly DoneRow[], beside: readonly EvaluationReport[]): Promise<void> {
-  const reports = [...done.flatMap(({ report }) => report ?? []), ...beside];
-  const failures = done.flatMap(({ row, failure }) => (failure === undefined ? [] : [`- ${row.name}: ${failure}`]));
-  const questions = done.map(({ row }) => `- **${row.name}**: ${row.question}`);
-  const comparison = compareReports(reports);
-  const parts = [comparisonMarkdown(comparison), questions.join('\n'), ...(failures.length > 0 ? [`Failed:\n${failures.join('\n')}`] : [])];
-  await mkdir(out, { recursive: true });
-  await writeFile(join(out, 'ablation.md'), `${parts.join('\n\n')}\n`);
-  const rows = done.map(({ row, recipe, report, failure }) => {
-    const { sheets: _pictures, ...figures } = report ?? { sheets: [] };
-    return { name: row.name, question: row.question, recipe, failure: failure ?? null, figures };
-  });
-  await writeFile(join(out, 'ablation.json'), `${JSON.stringify({ comparison, rows }, null, 1)}\n`);
-  await writeFile(join(out, 'ablation.html'), renderComparison(reports));
 }

@@ -82,14 +82,16 @@ export async function fitWhitening(options: {
 
 /**
  * The whitening as an ONNX program: pixels -> minus mean image -> [D, K] projection -> L2 norm 1. Column j of the projection is axis j over
- * sqrt(eigenvalue j + regularisation x mean eigenvalue).
+ * sqrt(eigenvalue j + regularisation x mean eigenvalue); without a regularisation it is the axis itself, and the program plain PCA.
  */
-export function whiteningProgram(whitening: Whitening, preprocessing: Preprocessing, regularisation: number): Uint8Array {
+export function whiteningProgram(whitening: Whitening, preprocessing: Preprocessing, regularisation: number | undefined): Uint8Array {
   const { mean, axes, eigenvalues, meanEigenvalue } = whitening;
   const { width, height, layout } = preprocessing;
   const size = mean.length;
   const dimensions = eigenvalues.length;
-  const weights = eigenvalues.map((value) => 1 / Math.sqrt(Math.max(value, 0) + regularisation * meanEigenvalue));
+  const weights = eigenvalues.map((value) =>
+    regularisation === undefined ? 1 : 1 / Math.sqrt(Math.max(value, 0) + regularisation * meanEigenvalue),
+  );
   const projection = Float32Array.from(axes, (value, at) => value * weights[at % dimensions]!);
   return encodeModel({
     opset: 17,
@@ -122,26 +124,27 @@ export type WhiteningDataFacts = { readonly data: string; readonly licence: stri
 
 /**
  * Fits a whitening encoder to unlabelled images (32x32 as {@link WHITENING_PREPROCESSING} says) and saves it in the folder `out`. An
- * existing folder is INVALID_SETTINGS unless `replace`.
+ * existing folder is INVALID_SETTINGS unless `replace`. regularisation `none`: no whitening at all, plain PCA, for comparison.
  */
 export async function fitWhiteningEncoder(options: {
   readonly images: AsyncIterable<Pixels> | Iterable<Pixels>;
   readonly out: string;
   readonly name: string;
   readonly dimensions?: number;
-  readonly regularisation?: number;
+  readonly regularisation?: number | 'none';
   readonly dataFacts: WhiteningDataFacts;
   readonly replace?: boolean;
   readonly onProgress?: (images: number) => void;
 }): Promise<SavedEncoder> {
   const { images, out, name, dataFacts, onProgress, replace = false } = options;
   const { dimensions = WHITENING_DIMENSIONS, regularisation = WHITENING_REGULARISATION } = options;
-  if (!(regularisation > 0)) throw new SearchError('INVALID_SETTINGS', `The regularisation is ${regularisation}; it must be above 0.`);
+  if (regularisation !== 'none' && !(regularisation > 0))
+    throw new SearchError('INVALID_SETTINGS', `The regularisation is ${regularisation}; it must be above 0.`);
   const preprocessing = WHITENING_PREPROCESSING;
   const whitening = await fitWhitening({ images, preprocessing, dimensions, ...(onProgress && { onProgress }) });
   const kept = whitening.eigenvalues.reduce((sum, value) => sum + value, 0) / (whitening.meanEigenvalue * whitening.mean.length);
   const training = {
-    method: 'regularised PCA-whitening',
+    method: regularisation === 'none' ? 'PCA' : 'regularised PCA-whitening',
     data: dataFacts.data,
     images: whitening.images,
     regularisation,
@@ -151,7 +154,7 @@ export async function fitWhiteningEncoder(options: {
   };
   return writeSavedEncoder({
     folder: out,
-    onnx: whiteningProgram(whitening, preprocessing, regularisation),
+    onnx: whiteningProgram(whitening, preprocessing, regularisation === 'none' ? undefined : regularisation),
     card: modelCard({ name, dimensions, dataFacts, training }),
     manifest: {
       name,
@@ -229,14 +232,16 @@ function modelCard(facts: {
 }): string {
   const { name, dimensions, dataFacts, training } = facts;
   const { width, height, fit } = WHITENING_PREPROCESSING;
+  const spread = `the axes hold ${(100 * Number(training.varianceKept)).toFixed(1)} % of the variance`;
+  const isPlain = training.regularisation === 'none';
   return `# ${name}
 
-Regularised PCA-whitening of ${width}x${height} RGB pixels (\`fit: ${fit}\`) to ${dimensions} dimensions, L2-normalised: a baseline in closed form, fitted to
+${isPlain ? 'Plain PCA' : 'Regularised PCA-whitening'} of ${width}x${height} RGB pixels (\`fit: ${fit}\`) to ${dimensions} dimensions, L2-normalised: a baseline in closed form, fitted to
 unlabelled images. It compares layout and colour of whole pictures, at low resolution. It finds copies, rescaled and recompressed versions
 and pictures alike at a glance; it does not know objects, and is not invariant to mirroring, rotation or crops.
 
 - **Data**: ${dataFacts.data}, ${training.images} images, labels unused. Licence of the data: ${dataFacts.licence}
 - **Made by**: \`${dataFacts.command}\`
-- **Regularisation**: ${training.regularisation} x the mean eigenvalue (${training.meanEigenvalue}); the axes hold ${(100 * Number(training.varianceKept)).toFixed(1)} % of the variance.
+- **Regularisation**: ${isPlain ? 'none, and no scaling of the axes' : `${training.regularisation} x the mean eigenvalue (${training.meanEigenvalue})`}; ${spread}.
 ${dataFacts.notes === undefined ? '' : `\n${dataFacts.notes.trim()}\n`}`;
 }

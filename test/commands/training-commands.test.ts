@@ -207,7 +207,8 @@ test('ablate writes a table, passes over finished rows and goes on', async (t) =
   const data = await pictures(t, folder);
   const out = join(folder, 'ablation');
   const recipe = join(folder, 'tiny.json');
-  await writeFile(recipe, JSON.stringify(tinySeed({ optimiser: { batchSize: 8 } })));
+  // Few dimensions, since PCA needs more pictures than it gives.
+  await writeFile(recipe, JSON.stringify(tinySeed({ network: { codeSize: 8 }, optimiser: { batchSize: 8 } })));
   const flags = [
     'ablate',
     '--data',
@@ -232,19 +233,30 @@ test('ablate writes a table, passes over finished rows and goes on', async (t) =
   ];
   const first = await cli([...flags, '--rows', 'raw-pixels,local-only']);
   assert.equal(first.code, 0, first.output);
-  const second = await cli([...flags, '--rows', 'raw-pixels,local-only,derangement']);
+  const second = await cli([...flags, '--rows', 'raw-pixels,pca,local-only,local-only@7,derangement']);
   assert.equal(second.code, 0, second.output);
   assert.doesNotMatch(second.output, /local-only[^\n]*\n[^r]*step 1\//);
   const table = await readFile(join(out, 'ablation.md'), 'utf8');
-  assert.match(table, /raw-pixels[\s\S]*local-only[\s\S]*derangement/);
+  assert.match(table, /raw-pixels[\s\S]*pca[\s\S]*local-only[\s\S]*derangement/);
+  assert.match(table, /over seeds[^\n]*\n[^\n]*\n\| local-only \| 2 \|/);
   const { rows } = JSON.parse(await readFile(join(out, 'ablation.json'), 'utf8')) as {
-    rows: { name: string; recipe: { global: { weight: number } } }[];
+    rows: {
+      name: string;
+      recipe: { global: { weight: number }; seed: number };
+      figures: { seed: number; encoder: { dimensions: number } };
+    }[];
   };
+  assert.ok(existsSync(join(out, 'sheets', 'pca.webp')));
+  const again = rows.find(({ name }) => name === 'local-only.seed-7')!;
+  assert.deepEqual([again.recipe.seed, again.figures.seed], [7, rows[0]!.recipe.seed], 'another seed learns, the same queries ask');
+  assert.equal(rows.find(({ name }) => name === 'pca')!.figures.encoder.dimensions, 8, 'as many dimensions as the code');
   assert.deepEqual(
     rows.map(({ name, recipe: own }) => [name, own.global.weight]),
     [
       ['raw-pixels', 0.5],
+      ['pca', 0.5],
       ['local-only', 0],
+      ['local-only.seed-7', 0],
       ['derangement', 0.5],
     ],
   );

@@ -40,8 +40,8 @@ function inputOf(pixels: Pixels, preprocessing: Preprocessing): Float32Array {
   return target;
 }
 
-/** The definition, in loops: covariance, its eigenvectors by a dense solver, weights, unit norm. */
-function referenceEmbeddings(images: readonly Pixels[], dimensions: number): number[][] {
+/** The definition, in loops: covariance, its eigenvectors by a dense solver, weights (all 1 without whitening), unit norm. */
+function referenceEmbeddings(images: readonly Pixels[], dimensions: number, regularisation: number | undefined): number[][] {
   const rows = images.map((pixels) => [...inputOf(pixels, SMALL)]);
   const size = rows[0]!.length;
   const mean = rows[0]!.map((_, column) => rows.reduce((sum, row) => sum + row[column]!, 0) / rows.length);
@@ -55,39 +55,42 @@ function referenceEmbeddings(images: readonly Pixels[], dimensions: number): num
     .map((_, index) => index)
     .sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!)
     .slice(0, dimensions);
-  const damping = (REGULARISATION * realEigenvalues.reduce((sum, value) => sum + value, 0)) / size;
+  const damping = ((regularisation ?? 0) * realEigenvalues.reduce((sum, value) => sum + value, 0)) / size;
   return centred.map((row) => {
-    const whitened = order.map(
-      (k) => row.reduce((sum, value, i) => sum + value * eigenvectorMatrix.get(i, k), 0) / Math.sqrt(realEigenvalues[k]! + damping),
-    );
+    const whitened = order.map((k) => {
+      const component = row.reduce((sum, value, i) => sum + value * eigenvectorMatrix.get(i, k), 0);
+      return regularisation === undefined ? component : component / Math.sqrt(realEigenvalues[k]! + damping);
+    });
     const norm = Math.hypot(...whitened);
     return whitened.map((value) => value / norm);
   });
 }
 
-test('embeddings are those of the definition, computed in loops', async () => {
-  const images = gradients(300, 4, 11);
-  const dimensions = 12;
-  const whitening = await fitWhitening({ images, preprocessing: SMALL, dimensions });
-  assert.equal(whitening.images, 300);
-  const onnx = whiteningProgram(whitening, SMALL, REGULARISATION);
-  const shipped = await readSavedEncoder('models/whitening-cifar10');
-  const encoder = { ...shipped, onnx, manifest: { ...shipped.manifest, dimensions, preprocessing: SMALL } };
-  const runtime = await openOnnxRuntime(encoder, { device: 'cpu', threads: 1 });
-  const batch = Float32Array.from(images.flatMap((pixels) => [...inputOf(pixels, SMALL)]));
-  const embeddings = await runtime.run(batch, images.length);
-  await runtime.close();
-  const reference = referenceEmbeddings(images, dimensions);
-  // Axes have no sign: compare what the search compares, cosines between images.
-  const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-    Array.from({ length: dimensions }, (_, i) => a[i]! * b[i]!).reduce((x, y) => x + y);
-  const found = (image: number) => embeddings.subarray(image * dimensions, (image + 1) * dimensions);
-  for (let i = 0; i < 300; i++) {
-    const j = (i * 37 + 1) % 300;
-    const difference = Math.abs(dot(found(i), found(j)) - dot(reference[i]!, reference[j]!));
-    assert.ok(difference < 2e-4, `images ${i}, ${j}: ${difference}`);
-  }
-});
+for (const regularisation of [REGULARISATION, undefined]) {
+  test(`embeddings are those of the definition, computed in loops (${regularisation === undefined ? 'plain PCA' : 'whitening'})`, async () => {
+    const images = gradients(300, 4, 11);
+    const dimensions = 12;
+    const whitening = await fitWhitening({ images, preprocessing: SMALL, dimensions });
+    assert.equal(whitening.images, 300);
+    const onnx = whiteningProgram(whitening, SMALL, regularisation);
+    const shipped = await readSavedEncoder('models/whitening-cifar10');
+    const encoder = { ...shipped, onnx, manifest: { ...shipped.manifest, dimensions, preprocessing: SMALL } };
+    const runtime = await openOnnxRuntime(encoder, { device: 'cpu', threads: 1 });
+    const batch = Float32Array.from(images.flatMap((pixels) => [...inputOf(pixels, SMALL)]));
+    const embeddings = await runtime.run(batch, images.length);
+    await runtime.close();
+    const reference = referenceEmbeddings(images, dimensions, regularisation);
+    // Axes have no sign: compare what the search compares, cosines between images.
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from({ length: dimensions }, (_, i) => a[i]! * b[i]!).reduce((x, y) => x + y);
+    const found = (image: number) => embeddings.subarray(image * dimensions, (image + 1) * dimensions);
+    for (let i = 0; i < 300; i++) {
+      const j = (i * 37 + 1) % 300;
+      const difference = Math.abs(dot(found(i), found(j)) - dot(reference[i]!, reference[j]!));
+      assert.ok(difference < 2e-4, `images ${i}, ${j}: ${difference}`);
+    }
+  });
+}
 
 test('one pass over a stream gives what the images in one list give', async () => {
   const images = gradients(2500, 4, 5); // more than one block

@@ -30,11 +30,23 @@ export function App({ locals }: { readonly locals: LocalPictures }) {
   const [toast, showToast] = useToast();
   const [theme, nextTheme] = useTheme();
   const client = useMemo(() => pageClient(apiKey), [apiKey]);
-  const service: Service = { client, apiKey, locals, address, navigate, announce: setHeard, askForKey: setKeyReason, toast: showToast };
+  const receiver = useRef<(incoming: Incoming) => void>(undefined);
+  const service: Service = {
+    client,
+    apiKey,
+    locals,
+    address,
+    navigate,
+    announce: setHeard,
+    askForKey: setKeyReason,
+    toast: showToast,
+    receiver,
+  };
 
   const receive = useCallback(
     (incoming: Incoming) => {
-      if (incoming.kind === 'files') void searchWithFiles(incoming.files, { locals, navigate, toast: showToast });
+      if (receiver.current !== undefined) receiver.current(incoming);
+      else if (incoming.kind === 'files') void searchWithFiles(incoming.files, { locals, navigate, toast: showToast });
       else navigate(({ collection }) => ({ ...START, collection, like: [incoming] }));
     },
     [locals, navigate, showToast],
@@ -86,7 +98,7 @@ export function App({ locals }: { readonly locals: LocalPictures }) {
           {toast}
         </p>
       )}
-      {isDraggedOver && <div class="drop-veil">Drop to search</div>}
+      {isDraggedOver && <div class="drop-veil">{address.page === 'import' ? 'Drop to import' : 'Drop to search'}</div>}
       {isHelping && <HelpDialog onClose={() => setIsHelping(false)} />}
       {keyReason !== undefined && (
         <KeyDialog

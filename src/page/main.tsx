@@ -8,6 +8,7 @@ import './styles/shell.css';
 import './styles/query.css';
 import './styles/results.css';
 import './styles/detail.css';
+import './styles/import.css';
 
 const root = document.getElementById('page');
 if (root === null) throw new Error('index.html has no #page. This is a bug.');

@@ -5,6 +5,7 @@ import { createClient, type LikenessClient } from '../../client/client.js';
 import type { LocalPictures } from './local-pictures.js';
 import type { PageAddress } from './page-address.js';
 import type { Navigate } from './use-address.js';
+import type { Incoming } from './use-incoming.js';
 
 /** What every part of the page may use. */
 export type Service = {
@@ -19,6 +20,8 @@ export type Service = {
   readonly askForKey: (reason: string) => void;
   /** Shows a short message that goes by itself. */
   readonly toast: (words: string) => void;
+  /** Takes what is dropped or pasted in place of the search, while a page has put a function here. */
+  readonly receiver: { current: ((incoming: Incoming) => void) | undefined };
 };
 
 const KEY_NAME = 'likeness.key';

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 /** What was dropped on the window or pasted into it. */
 export type Incoming =
-  | { readonly kind: 'files'; readonly files: readonly File[] }
+  | { readonly kind: 'files'; readonly files: readonly File[]; readonly entries: readonly FileSystemEntry[] }
   | { readonly kind: 'stored'; readonly id: string }
   | { readonly kind: 'url'; readonly url: string };
 
@@ -75,7 +75,11 @@ function read(data: DataTransfer | null): Incoming | undefined {
   if (data === null) return undefined;
   const id = data.getData(STORED_TYPE);
   if (id !== '') return { kind: 'stored', id };
-  if (data.files.length > 0) return { kind: 'files', files: [...data.files] };
+  if (data.files.length > 0) {
+    // Taken now: when the event is over the browser has taken the list away.
+    const entries = [...data.items].flatMap((item) => item.webkitGetAsEntry?.() ?? []);
+    return { kind: 'files', files: [...data.files], entries };
+  }
   const url = asWebAddress(data.getData('text/uri-list') || data.getData('text/plain'));
   return url === undefined ? undefined : { kind: 'url', url };
 }

@@ -99,6 +99,21 @@ export const SETTINGS = {
     unit: 'bytes',
     description: 'Largest metadata of one image, as JSON.',
   }),
+  allowUrlFetch: toggle('Fetch pictures by URL for those who may search or store. Off: no request makes the service connect anywhere.'),
+  urlFetchPorts: text({ default: '80,443', description: 'Ports that URLs may name, separated by commas.' }),
+  urlFetchNetworks: text({
+    default: '',
+    description:
+      'Networks that may be fetched from although they are not public (CIDR, separated by commas), such as that of an image store.',
+  }),
+  urlFetchTimeoutMs: integer({
+    default: 10_000,
+    min: 100,
+    max: 600_000,
+    unit: 'ms',
+    description: 'Longest time for one URL, redirects and all.',
+  }),
+  urlFetchConcurrency: integer({ default: 8, min: 1, max: 256, description: 'URLs fetched at once; more are refused.' }),
   thumbnailSize: integer({
     default: 256,
     min: 32,

@@ -16,7 +16,8 @@ const ALLOWED: { readonly [room: string]: readonly string[] } = {
   'cli.ts': ['config.ts', 'native-modules.ts', 'commands'],
   commands: ['config.ts', 'server', 'importing', 'training', 'evaluation', 'encoder', 'catalogue', 'images'],
   importing: [],
-  server: ['config.ts', 'images', 'encoder', 'catalogue', 'matching'],
+  fetching: [],
+  server: ['config.ts', 'fetching', 'images', 'encoder', 'catalogue', 'matching'],
   evaluation: ['images', 'encoder', 'catalogue', 'compile'],
   training: ['images', 'infomax', 'compile', 'encoder'],
   encoder: ['images', 'compile'],
@@ -41,6 +42,7 @@ const PACKAGE_ROOMS: readonly { readonly pattern: RegExp; readonly rooms: readon
   { pattern: /^sharp$/, rooms: ['images', 'evaluation', 'native-modules.ts'] },
   { pattern: /^protobufjs/, rooms: ['compile'] },
   { pattern: /^(preact|vite)(\/|$)/, rooms: ['page'] },
+  { pattern: /^ipaddr\.js$/, rooms: ['fetching'] },
 ];
 
 type SourceFile = { readonly path: string; readonly room: string; readonly text: string; readonly imports: readonly string[] };

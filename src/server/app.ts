@@ -22,6 +22,7 @@ import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, to
 import { createFairTurns } from './fair-turns.js';
 import { type LogOptions, loggerOptions, logRequestEnd, statusOf } from './logging.js';
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
+import { createPictureUrls } from './picture-urls.js';
 import { createPipeline } from './pipeline.js';
 import { createReadiness } from './readiness.js';
 import { createRequestLedger, type RequestLedger } from './request-ledger.js';
@@ -111,6 +112,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     limit: settings.uploadMemoryBytes,
     sentence: `Uploads hold ${settings.uploadMemoryBytes} bytes already (--upload-memory-bytes).`,
   });
+  const pictureUrls = createPictureUrls({ settings, memory: uploadMemory, monitoring, version });
   const readiness = createReadiness({ encoder, catalogue });
   const encodeImage = createPipeline({ decoder, encoder, turns, monitoring });
   const verifier = createCopyVerifier({ onFailure: (error) => app.log.error({ err: error }, 'the thread that verifies copies died') });
@@ -135,6 +137,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     verifier,
     refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
     uploadMemory,
+    pictureUrls,
     spendQuota,
   };
 
@@ -220,7 +223,8 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   if (settings.metricsPort === 0) await app.register(metricsRoutes, { monitoring, access: 'read' as const });
 
   const requestsInFlight = (): number => ledger.inFlight.total;
-  monitoring.watch({ decoder, encoder, catalogue, imagesInFlight: turns, uploadMemory, requestsInFlight, version });
+  const urlFetchesActive = (): number => pictureUrls.active;
+  monitoring.watch({ decoder, encoder, catalogue, imagesInFlight: turns, uploadMemory, urlFetchesActive, requestsInFlight, version });
   return {
     app,
     ledger,

@@ -24,6 +24,8 @@ export type Monitoring = {
   /** `route` is the pattern (`/images/:id`), never the path, or {@link UNKNOWN_ROUTE}. */
   countRequest(request: { readonly method: string; readonly route: string; readonly status: number; readonly elapsedMs: number }): void;
   countError(code: ErrorCode): void;
+  /** Call for each URL: `fetched` or the code it failed with, and its time. */
+  countUrlFetch(outcome: 'fetched' | ErrorCode, milliseconds: number): void;
   /** Adds the gauges that read the parts at every scrape. To be called once. */
   watch(parts: WatchedParts): void;
 };
@@ -35,6 +37,7 @@ export type WatchedParts = {
   readonly catalogue: Pick<Catalogue, 'statistics'>;
   readonly imagesInFlight: Pick<Budget, 'held'>;
   readonly uploadMemory: Budget;
+  readonly urlFetchesActive: () => number;
   readonly requestsInFlight: () => number;
   readonly version: string;
 };
@@ -87,6 +90,13 @@ export function createMonitoring(): Monitoring {
     buckets: REQUEST_SECONDS,
     registers,
   });
+  const urlFetches = new Counter({ name: 'likeness_url_fetches_total', help: 'URLs by outcome.', labelNames: ['outcome'], registers });
+  const urlFetchTimes = new Histogram({
+    name: 'likeness_url_fetch_seconds',
+    help: 'Time of one URL, redirects and body included.',
+    buckets: REQUEST_SECONDS,
+    registers,
+  });
   return {
     registry,
     observeStage: (stage, milliseconds) => stages.get(stage)?.observe(milliseconds / 1000),
@@ -97,6 +107,10 @@ export function createMonitoring(): Monitoring {
     },
     countImage: (outcome) => images.inc({ outcome }),
     countError: (code) => errors.inc({ code }),
+    countUrlFetch: (outcome, milliseconds) => {
+      urlFetches.inc({ outcome });
+      urlFetchTimes.observe(milliseconds / 1000);
+    },
     countRequest: ({ method, route, status, elapsedMs }) => {
       requests.inc({ method: METHODS.includes(method) ? method : 'OTHER', route, status: String(status) });
       durations.observe({ route }, elapsedMs / 1000);
@@ -123,6 +137,7 @@ function watchParts(parts: WatchedParts, registers: Registry[]): void {
   gauge('encode_active_images', 'Images being encoded.', () => encoder.statistics.active);
   gauge('images_in_flight', 'Images that wait for their turn, are decoded or encoded.', () => parts.imagesInFlight.held);
   gauge('upload_memory_bytes', 'Bytes of uploads held in memory.', () => parts.uploadMemory.held);
+  gauge('url_fetches_active', 'URLs being fetched.', parts.urlFetchesActive);
   gauge('requests_in_flight', 'Requests not yet answered.', parts.requestsInFlight);
   new Counter({
     name: 'likeness_decoder_restarts_total',

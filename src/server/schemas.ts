@@ -1,5 +1,6 @@
 /** Requests and answers of every route, as JSON Schema. They validate, serialise and are the source of openapi.yaml. */
-import { Type } from '@fastify/type-provider-typebox';
+import { type Static, Type } from '@fastify/type-provider-typebox';
+import { MAX_URL_CHARACTERS } from '../fetching/checked-url.js';
 
 /** Objects name all their properties. */
 export const closed = { additionalProperties: false };
@@ -23,6 +24,8 @@ export const FilterText = Type.String({
   maxLength: MAX_FILTER_CHARACTERS,
   description: 'Filter on metadata, as JSON; docs/api.md describes the language.',
 });
+/** A URL as text; what may be fetched is decided when it is fetched. */
+export const urlText = (description: string) => Type.String({ minLength: 1, maxLength: MAX_URL_CHARACTERS, description });
 /** What a user keeps with an image. */
 export const MetadataObject = Type.Unsafe<{ readonly [key: string]: unknown }>({ type: 'object', additionalProperties: true });
 
@@ -48,6 +51,17 @@ export const IndexQuery = Type.Object(
   },
   closed,
 );
+
+/** Body of POST /index as application/json: a picture to fetch. */
+export const IndexBody = Type.Object(
+  {
+    url: urlText('http(s) URL of the picture; only where the service runs with --allow-url-fetch.'),
+    id: Type.Optional(ImageIdText),
+    metadata: Type.Optional(MetadataObject),
+  },
+  closed,
+);
+export type IndexBodyFields = Static<typeof IndexBody>;
 
 /** Query of GET /images. */
 export const ListQuery = Type.Object(

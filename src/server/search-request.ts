@@ -15,6 +15,8 @@ export type ParsedSearch = {
   readonly query: Omit<NeighbourQuery, 'embedding' | 'collection'>;
   /** Results before this page. */
   readonly offset: number;
+  /** A picture to fetch, a positive example like one that was sent. */
+  readonly url: string | undefined;
   readonly positiveIds: readonly ImageId[];
   readonly negativeIds: readonly ImageId[];
   readonly crop: Region | undefined;
@@ -57,6 +59,7 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
     groups,
     fold,
     includesVector: include === 'vector',
+    url: options.url,
     positiveIds: parseIds(options.id),
     negativeIds: parseIds(options.negativeId),
     crop: crop === undefined ? undefined : checkedRegion(typeof crop === 'string' ? parseCrop(crop) : crop),

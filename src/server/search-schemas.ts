@@ -1,6 +1,6 @@
 /** Requests and answers of the searches, as JSON Schema; schemas.ts holds those of the other routes. */
 import { type Static, Type } from '@fastify/type-provider-typebox';
-import { binary, COLLECTION_PATTERN, closed, FilterText, ImageIdText, MetadataObject } from './schemas.js';
+import { binary, COLLECTION_PATTERN, closed, FilterText, ImageIdText, MetadataObject, urlText } from './schemas.js';
 
 /** What one request may ask for at most. */
 export const MAX_K = 1000;
@@ -29,6 +29,7 @@ const CropText = Type.String({
 const CropObject = Type.Object({ x: Type.Number(), y: Type.Number(), width: Type.Number(), height: Type.Number() }, closed);
 
 const searchOptions = {
+  url: Type.Optional(urlText('http(s) URL of a picture to find the like of; only where the service runs with --allow-url-fetch.')),
   id: idList('Stored images to find the like of; may be repeated. They are left out of the results.'),
   negativeId: idList('Stored images that the results shall not be like; may be repeated. They are left out too.'),
   crop: Type.Optional(CropText),
@@ -59,7 +60,7 @@ const searchOptions = {
 /** Options of a search, in the query or as multipart fields. */
 export const SearchQuery = Type.Object(searchOptions, closed);
 export type SearchOptions = Static<typeof SearchQuery>;
-const { id: _id, negativeId: _negativeId, crop: _crop, ...similarOptions } = searchOptions;
+const { url: _url, id: _id, negativeId: _negativeId, crop: _crop, ...similarOptions } = searchOptions;
 /** Query of GET /images/:id/similar: the same without what the path says. */
 export const SimilarQuery = Type.Object(similarOptions, closed);
 /** Body of POST /search as application/json: the same options, and an embedding where there is one already. */

@@ -8,6 +8,7 @@ import type { Budget } from './admission.js';
 import type { Access, Scope } from './auth.js';
 import type { CopyVerifier } from './copy-verifier.js';
 import type { Monitoring } from './monitoring.js';
+import type { PictureUrls } from './picture-urls.js';
 import type { EncodeImage } from './pipeline.js';
 import type { Readiness } from './readiness.js';
 import type { RequestLedger } from './request-ledger.js';
@@ -33,6 +34,7 @@ export type ServerContext = {
   /** Throws OVERLOADED where the request's caller would find no room for an image: before its body is read. */
   readonly refuseWhenFull: (request: FastifyRequest) => void;
   readonly uploadMemory: Budget;
+  readonly pictureUrls: PictureUrls;
   /** Throws RATE_LIMITED where the request's caller has no quota left for so many images. */
   readonly spendQuota: (request: FastifyRequest, images: number) => void;
 };

@@ -75,6 +75,7 @@ test('collections beyond the bound are summed; a catalogue that does not answer 
     },
     imagesInFlight: budget,
     uploadMemory: budget,
+    urlFetchesActive: () => 0,
     requestsInFlight: () => 0,
     version: '1.2.3',
   });

@@ -1,47 +1,50 @@
-import { createHash, webcrypto } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
 import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AddResult, ImageId, Metadata } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
 import { errorBody, prepareErrorReply, publicError, toSearchError } from '../error-answers.js';
-import { parseImageId, parseMetadata } from '../names.js';
+import { checkMetadata, parseImageId, parseMetadata } from '../names.js';
 import { thumbnailUrl } from '../neighbour-search.js';
-import type { EncodedImage } from '../pipeline.js';
+import { createPictureStore, type PictureTarget, type PreparedPicture } from '../picture-store.js';
 import { ClientGoneError, type RequestLife } from '../request-ledger.js';
-import { IndexAnswer, IndexErrorAnswer, IndexForm, IndexQuery } from '../schemas.js';
+import { IndexAnswer, IndexBody, type IndexBodyFields, IndexErrorAnswer, IndexForm, IndexQuery } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
 import type { OpenCollection } from '../tenancy.js';
 import { maxBodyBytes, type ReceivedFile, readUpload } from '../upload.js';
 
 /** Files of one request that are worked on at once; the next is not read from the socket until one is done. */
 const FILES_AT_ONCE = 8;
-/** Up to here a digest on the main thread is cheaper than handing it to the thread pool (about 1 ms a megabyte). */
-const DIGEST_INLINE_BYTES = 256 * 1024;
 
 /** A file of the request, as far as it can be brought before the fields that follow it are known. */
-type Prepared =
-  | { readonly kind: 'exists'; readonly id: ImageId }
-  | { readonly kind: 'encoded'; readonly encoded: EncodedImage; readonly bytes: number; readonly original: Buffer | undefined }
-  | { readonly kind: 'failed'; readonly error: SearchError };
+type Prepared = PreparedPicture | { readonly kind: 'failed'; readonly error: SearchError };
 type Named<T> = T & { readonly name: string | null };
-type PreparedUpload = { readonly fields: ReadonlyMap<string, string>; readonly files: readonly Named<Prepared>[] };
+type PreparedUpload = {
+  readonly fields: { readonly id: ImageId | undefined; readonly metadata: Metadata };
+  readonly files: readonly Named<Prepared>[];
+};
 type Outcome = Named<{ readonly result: AddResult } | { readonly error: SearchError }>;
 
 /** POST /index: pictures in, stored and found by the very next search. */
 export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, catalogue, encodeImage, ledger, monitoring, tenancy, uploadMemory, refuseWhenFull, spendQuota } = context;
+  const { settings, ledger, monitoring, tenancy, uploadMemory, pictureUrls, refuseWhenFull, spendQuota } = context;
+  const pictures = createPictureStore(context);
 
   app.post(
     '/index',
     {
-      config: { access: 'write', maxBodyBytes: maxBodyBytes(settings.maxUploadBytes, settings.maxFilesPerRequest), form: IndexForm },
+      config: {
+        access: 'write',
+        maxBodyBytes: maxBodyBytes(settings.maxUploadBytes, settings.maxFilesPerRequest),
+        form: IndexForm,
+        json: IndexBody,
+      },
       schema: {
         tags: ['images'],
         summary: 'Store pictures',
         description:
-          'The pictures are file parts of a multipart form, any field name, or one raw body. An answer 201 means: stored, flushed, and found by the very next search. Each file has its own outcome; where only some failed the answer is still 201.',
+          'The pictures are file parts of a multipart form, any field name, or one raw body; a JSON body names one by its URL. An answer 201 means: stored, flushed, and found by the very next search. Each file has its own outcome; where only some failed the answer is still 201.',
         querystring: IndexQuery,
+        body: { content: { 'application/json': { schema: IndexBody } } },
         response: { 201: IndexAnswer, '4xx': IndexErrorAnswer, '5xx': IndexErrorAnswer },
       },
     },
@@ -50,15 +53,29 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
       const collection = tenancy.collectionFor(request, request.query.collection);
       const idOfQuery = request.query.id === undefined ? undefined : parseImageId(request.query.id);
       const life = ledger.lifeOf(request);
-      const prepared = await prepareFiles(request, life, collection);
+      const prepared = isJson(request) ? await prepareUrl(request, life, collection) : await prepareFiles(request, life, collection);
       life.signal.throwIfAborted(); // Nothing is stored for a client that has gone.
-      const { id, metadata } = parseFields(prepared.fields, idOfQuery);
+      const { id, metadata } = { ...prepared.fields, id: oneOf(prepared.fields.id, idOfQuery) };
       if (id !== undefined && prepared.files.length > 1)
         throw new SearchError('INVALID_REQUEST', 'An id names one file; several were sent.');
       const outcomes = await Promise.all(prepared.files.map((file) => store(life, file, { collection, id, metadata, replace })));
       return answer(reply, collection, outcomes);
     },
   );
+
+  /** Fetches the one picture that a JSON body names. */
+  async function prepareUrl(request: FastifyRequest, life: RequestLife, collection: OpenCollection): Promise<PreparedUpload> {
+    const { url, id, metadata = {} } = request.body as IndexBodyFields; // the schema has checked it
+    spendQuota(request, 1);
+    refuseWhenFull(request);
+    const fields = { id: id === undefined ? undefined : parseImageId(id), metadata: checkMetadata(metadata, settings.maxMetadataBytes) };
+    const { bytes, name, release } = await pictureUrls.fetch(life, url);
+    try {
+      return { fields, files: [{ name, ...(await pictures.prepare(life, collection, bytes)) }] };
+    } finally {
+      release();
+    }
+  }
 
   /** Reads the body; files are decoded and encoded while later ones still arrive, and stored only when all fields are known. */
   async function prepareFiles(request: FastifyRequest, life: RequestLife, collection: OpenCollection): Promise<PreparedUpload> {
@@ -78,7 +95,7 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
       try {
         if ('error' in file) throw file.error;
         if (!isPaid) spendQuota(request, 1);
-        return { name: file.name, ...(await prepareBytes(file.bytes, life, collection)) };
+        return { name: file.name, ...(await pictures.prepare(life, collection, file.bytes)) };
       } catch (error) {
         return { name: file.name, kind: 'failed', error: toSearchError(error) };
       } finally {
@@ -87,59 +104,30 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     };
     try {
       const fields = await readUpload({ request, life, memory: uploadMemory, settings, maxFiles, fieldNames: ['id', 'metadata'], receive });
-      return { fields, files: await Promise.all(files) };
+      return { fields: parseFields(fields), files: await Promise.all(files) };
     } catch (error) {
       await Promise.allSettled(files); // Their memory and places are given back before the request is over.
       throw error;
     }
   }
 
-  /** The same bytes are not decoded twice: the catalogue is asked for their digest first. */
-  async function prepareBytes(bytes: Buffer, life: RequestLife, collection: OpenCollection): Promise<Prepared> {
-    const id = await life.bound(catalogue.findBySha256(collection, await sha256(bytes)));
-    if (id !== undefined) return { kind: 'exists', id };
-    const encoded = await encodeImage(bytes, { life, thumbnail: true });
-    return { kind: 'encoded', encoded, bytes: bytes.length, original: settings.keepOriginals ? bytes : undefined };
-  }
-
-  async function store(life: RequestLife, file: Named<Prepared>, target: Target): Promise<Outcome> {
+  async function store(life: RequestLife, file: Named<Prepared>, target: Omit<PictureTarget, 'fileName'>): Promise<Outcome> {
     const { name } = file;
     if (file.kind === 'failed') return { name, error: file.error };
-    if (file.kind === 'exists') return { name, result: { id: file.id, status: 'exists' } };
-    const { image, embedding } = file.encoded;
-    const { sha256: digest, perceptualHash, perceptualHashQuality, format, width, height, thumbnail } = image;
-    const { collection, id, metadata, replace } = target;
-    if (thumbnail === undefined) throw new Error('The decoder made no thumbnail. This is a bug.');
-    const picture = {
-      sha256: digest,
-      perceptualHash,
-      perceptualHashQuality,
-      format,
-      width,
-      height,
-      thumbnail,
-      bytes: file.bytes,
-      original: file.original,
-    };
     try {
-      const startedAt = performance.now();
-      const result = await life.bound(catalogue.add(collection, { ...picture, id, metadata, replace, fileName: name, embedding }));
-      monitoring.observeStage('commit', performance.now() - startedAt);
-      return { name, result };
+      return { name, result: await pictures.store(life, file, { ...target, fileName: name }) };
     } catch (error) {
       if (error instanceof ClientGoneError) throw error;
       return { name, error: toSearchError(error) };
     }
   }
 
-  function parseFields(fields: ReadonlyMap<string, string>, idOfQuery: ImageId | undefined): Pick<Target, 'id' | 'metadata'> {
-    const idText = fields.get('id');
-    if (idText !== undefined && idOfQuery !== undefined)
-      throw new SearchError('INVALID_REQUEST', '"id" stands in the query and in the form.');
-    const metadataText = fields.get('metadata');
+  function parseFields(fields: ReadonlyMap<string, string>): PreparedUpload['fields'] {
+    const id = fields.get('id');
+    const metadata = fields.get('metadata');
     return {
-      id: idText === undefined ? idOfQuery : parseImageId(idText),
-      metadata: metadataText === undefined ? {} : parseMetadata(metadataText, settings.maxMetadataBytes),
+      id: id === undefined ? undefined : parseImageId(id),
+      metadata: metadata === undefined ? {} : parseMetadata(metadata, settings.maxMetadataBytes),
     };
   }
 
@@ -155,13 +143,6 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     reply.code(201);
     return { images, added: count('added', 'replaced'), existing: count('exists'), failed: errors.length };
   }
-};
-
-type Target = {
-  readonly collection: OpenCollection;
-  readonly id: ImageId | undefined;
-  readonly metadata: Metadata;
-  readonly replace: boolean;
 };
 
 /** A single file fails with its own error; of several that all failed the gravest speaks, and each is listed. */
@@ -180,7 +161,11 @@ function toEntry(collection: string, outcome: Outcome): Static<typeof IndexAnswe
   return { id, status, name, thumbnailUrl: thumbnailUrl(collection, id) };
 }
 
-async function sha256(bytes: Buffer): Promise<Uint8Array> {
-  if (bytes.length <= DIGEST_INLINE_BYTES) return createHash('sha256').update(bytes).digest();
-  return new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes));
+function oneOf(inBody: ImageId | undefined, inQuery: ImageId | undefined): ImageId | undefined {
+  if (inBody !== undefined && inQuery !== undefined) throw new SearchError('INVALID_REQUEST', '"id" stands in the query and in the body.');
+  return inBody ?? inQuery;
+}
+
+function isJson(request: FastifyRequest): boolean {
+  return /^application\/json/i.test(request.headers['content-type'] ?? '');
 }

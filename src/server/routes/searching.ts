@@ -9,6 +9,7 @@ import { errorAnswers } from '../schemas.js';
 import { type ParsedSearch, parseSearch } from '../search-request.js';
 import { SearchAnswer, SearchBody, type SearchBodyOptions, SearchForm, type SearchOptions, SearchQuery } from '../search-schemas.js';
 import type { ServerContext } from '../server-context.js';
+import type { OpenCollection } from '../tenancy.js';
 import { maxBodyBytes, type ReceivedFile, readUpload } from '../upload.js';
 
 /** Most pictures in one search. */
@@ -26,9 +27,11 @@ type Asked = {
   readonly vector: Float32Array | undefined;
 };
 
+type Received = Omit<Asked, 'request'> & { readonly collection: OpenCollection; readonly fetched: readonly Buffer[] };
+
 /** POST and GET /search: pictures, stored images or a vector in, the nearest stored images out. */
 export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, encoder, ledger, monitoring, tenancy, uploadMemory, refuseWhenFull, spendQuota } = context;
+  const { settings, encoder, ledger, monitoring, tenancy, uploadMemory, pictureUrls, refuseWhenFull, spendQuota } = context;
   const findNeighbours = createNeighbourSearch(context);
   const readExamples = createExampleReader(context);
 
@@ -38,8 +41,8 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       config: { access: 'read' },
       schema: {
         tags: ['search'],
-        summary: 'Find the stored images nearest to stored ones',
-        description: 'The search of POST /search as a link: id and negativeId name the examples.',
+        summary: 'Find the stored images nearest to stored ones, or to a picture by its URL',
+        description: 'The search of POST /search as a link: id, negativeId and url name the examples.',
         querystring: SearchQuery,
         response: { 200: SearchAnswer, ...errorAnswers },
       },
@@ -47,7 +50,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     async (request): Promise<Answer> => {
       const search = parseSearch(request.query);
       // A crop of a stored picture is decoded and encoded like any other.
-      if (search.crop !== undefined || search.views.length > 0) spendQuota(request, 1);
+      if (search.url !== undefined || search.crop !== undefined || search.views.length > 0) spendQuota(request, 1);
       return find(ledger.lifeOf(request), { request, search, files: [], vector: undefined });
     },
   );
@@ -60,7 +63,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
         tags: ['search'],
         summary: 'Find the stored images nearest to pictures, stored images or a vector',
         description:
-          'Pictures are file parts of a multipart form or the raw body; ids and options stand in the query or in fields of the form. A JSON body takes ids, options and a vector.',
+          'Pictures are file parts of a multipart form or the raw body; ids and options stand in the query or in fields of the form. A JSON body takes ids, options, a vector, and the URL of a picture.',
         querystring: SearchQuery,
         body: { content: { 'application/json': { schema: SearchBody } } },
         response: { 200: SearchAnswer, ...errorAnswers },
@@ -90,18 +93,29 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     },
   );
 
-  async function find(life: RequestLife, { request, search, files, vector }: Asked): Promise<Answer> {
+  async function find(life: RequestLife, asked: Asked): Promise<Answer> {
+    const collection = tenancy.collectionFor(asked.request, asked.search.collection); // before anything is fetched
+    const { url } = asked.search;
+    if (url !== undefined) refuseWhenFull(asked.request);
+    const fetched = url === undefined ? undefined : await pictureUrls.fetch(life, url);
+    try {
+      return await findReceived(life, { ...asked, collection, fetched: fetched === undefined ? [] : [fetched.bytes] });
+    } finally {
+      fetched?.release();
+    }
+  }
+
+  async function findReceived(life: RequestLife, { search, files, vector, collection, fetched }: Received): Promise<Answer> {
     const receivedAt = performance.now();
     const bytesOf = (file: ReceivedFile): Buffer => {
       if ('error' in file) throw file.error;
       return file.bytes;
     };
     const { positiveIds, negativeIds, crop, views } = search;
-    const collection = tenancy.collectionFor(request, search.collection);
     const isNegative = ({ field }: ReceivedFile): boolean => field === NEGATIVE_FIELD;
     const asked = await readExamples(life, {
       collection,
-      pictures: files.filter((file) => !isNegative(file)).map(bytesOf),
+      pictures: [...files.filter((file) => !isNegative(file)).map(bytesOf), ...fetched],
       negativePictures: files.filter(isNegative).map(bytesOf),
       positiveIds,
       negativeIds,

@@ -5,6 +5,9 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import sharp from 'sharp';
+import { readSettings } from '../../src/config.js';
+import { createMonitoring } from '../../src/server/monitoring.js';
+import { createPictureUrls } from '../../src/server/picture-urls.js';
 import { API_KEYS, form, KEYS, picture, startApplication } from './application.js';
 
 type Answer = { readonly status: number; readonly body: { readonly [name: string]: unknown } & { readonly code?: string } };
@@ -143,7 +146,11 @@ test('a fetched picture is one of the quota, and a wrong setting stops the start
   assert.equal((await service.fetch(search)).status, 429);
   assert.equal(site.requests(), 1);
   for (const wrong of [{ urlFetchPorts: '80,x' }, { urlFetchPorts: '' }, { urlFetchNetworks: '10.0.0.0' }]) {
-    await assert.rejects(startApplication(context, wrong), { code: 'INVALID_SETTINGS' });
+    const settings = { ...readSettings({}, {}), ...wrong };
+    const memory = { held: 0, limit: 1, take: () => {}, give: () => {} };
+    assert.throws(() => createPictureUrls({ settings, memory, monitoring: createMonitoring(), version: '0' }), {
+      code: 'INVALID_SETTINGS',
+    });
   }
 });
 

@@ -6,8 +6,8 @@ import { newImage } from '../catalogue/example-images.js';
 import { clusteredVectors } from '../catalogue/synthetic-vectors.js';
 import { REPOSITORY } from '../service-process.js';
 
-/** A thumbnail of the mean size that the service makes. */
-const THUMBNAIL_BYTES = 6000;
+/** A thumbnail of about the mean size that the service makes. */
+export const THUMBNAIL_BYTES = 6000;
 
 /**
  * Makes a data folder as the service would have it after so many images of the shipped encoder, index file and all, without a picture decoded: vectors in clusters, from

@@ -9,6 +9,7 @@ import './styles/query.css';
 import './styles/results.css';
 import './styles/detail.css';
 import './styles/import.css';
+import './styles/map.css';
 
 const root = document.getElementById('page');
 if (root === null) throw new Error('index.html has no #page. This is a bug.');

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { setPriority } from 'node:os';
+import { constants, getPriority, setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { fromErrorData, SearchError } from '../errors.js';
@@ -195,7 +195,7 @@ export class DecoderChild {
     const { niceness } = this.#options;
     if (niceness === undefined || this.pid === undefined) return;
     try {
-      setPriority(this.pid, niceness);
+      setPriority(this.pid, Math.min(LEAST_PRIORITY, getPriority() + niceness));
     } catch {
       // The process may be gone already, which its exit reports; and decoding at the usual priority is no fault.
     }
@@ -208,6 +208,7 @@ export class DecoderChild {
 }
 
 const ENTRY = fileURLToPath(new URL('./decoder-process.js', import.meta.url));
+const LEAST_PRIORITY = constants.priority.PRIORITY_LOW;
 /** Of V8 alone; pictures lie outside it. */
 const HEAP_MIB = 128;
 const LAST_WORDS_MAX = 2000;

@@ -31,9 +31,11 @@ export function closeIfBodyIsUnread(request: FastifyRequest, reply: FastifyReply
   if (declared !== undefined && declared <= SMALL_REST_BYTES && !raw.readableDidRead) return; // Node reads it away and keeps the connection.
   reply.header('connection', 'close');
   const { socket } = raw;
-  // Marks the body as consumed, or Node would read all of it away after the answer; a paused stream takes one buffer and stops.
+  // Marks the body as consumed, or Node would read all of it away after the answer. That starts the socket's reading anew, which the last line stops before
+  // it takes a further buffer.
   raw.pause();
   raw.read(0);
+  socket.pause();
   socket.destroySoon = () => {
     socket.end();
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);

@@ -38,7 +38,7 @@ export type FairTurnsOptions = {
  */
 const SHARE_OF_REST = 4;
 /** So many places there always are, whatever a wait would be: a burst of large pictures is slow, not wrong. */
-const ALWAYS_PLACES = 64;
+const ALWAYS_PLACES = 32;
 /** Milliseconds of one place before any was measured. */
 const FIRST_GUESS_MS = 10;
 /** So long a time of waiting images makes one sample of the time per place, and so much a sample weighs. */

@@ -13,6 +13,7 @@ import type { Catalogue } from '../../src/catalogue/catalogue.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
 import { Snapshots } from '../../src/catalogue/snapshots.js';
 import { readSettings, type Settings } from '../../src/config.js';
+import type { Encoder } from '../../src/encoder/encoder.js';
 import { createDecoderPool } from '../../src/images/decoder-pool.js';
 import type { ImageDecoder } from '../../src/images/image-decoder.js';
 import { type Application, buildApp } from '../../src/server/app.js';
@@ -46,12 +47,17 @@ export type TestApplication = Application & {
 export async function startApplication(
   context: TestContext,
   flags: { readonly [Name in keyof Settings]?: Settings[Name] } = {},
-  replaced: { readonly decoder?: ImageDecoder; readonly catalogue?: Catalogue; readonly onRoute?: (route: RouteOptions) => void } = {},
+  replaced: {
+    readonly decoder?: ImageDecoder;
+    readonly encoder?: Encoder;
+    readonly catalogue?: Catalogue;
+    readonly onRoute?: (route: RouteOptions) => void;
+  } = {},
 ): Promise<TestApplication> {
   const settings = readSettings({ decoders: 1, metricsPort: 0, ...flags }, {});
   const folder = await mkdtemp(join(tmpdir(), 'likeness-server-'));
   const encoder = createPooledEncoder();
-  const { id: encoderId, dimensions, preprocessing } = encoder.description;
+  const { id: encoderId, dimensions, preprocessing } = (replaced.encoder ?? encoder).description;
   const durable = replaced.catalogue === undefined ? await openCatalogue({ folder, encoderId, dimensions }) : undefined;
   const catalogue = replaced.catalogue ?? durable!;
   const copyTo = async (stage: string): Promise<void> => durable?.copyTo(stage);
@@ -66,7 +72,7 @@ export async function startApplication(
   const application = await buildApp({
     settings,
     decoder,
-    encoder,
+    encoder: replaced.encoder ?? encoder,
     catalogue,
     snapshots,
     monitoring,

@@ -112,7 +112,7 @@ test('the room shrinks to what can be served within the wait, as measured, and g
   };
   assert.ok(Math.abs((await roomFor(1)) - 100) <= 1);
   assert.ok(Math.abs((await roomFor(1.25)) - 80) <= 1);
-  assert.equal(await roomFor(1000), 64, 'never less, whatever the wait');
+  assert.equal(await roomFor(1000), 32, 'never less, whatever the wait');
   assert.ok(Math.abs((await roomFor(1)) - 100) <= 5);
 });
 

@@ -16,7 +16,7 @@ const head = (length: number): string =>
   `POST /search HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ncontent-length: ${length}\r\n\r\n`;
 
 test('a stop answers what has arrived, refuses what is new, closes the idle and the half-sent, and ends in time', async (context) => {
-  const server = await startApplication(context, { decodeQueue: 100, drainTimeoutMs: 4000 });
+  const server = await startApplication(context, { decodeQueue: 100, queueWaitMs: 60_000, drainTimeoutMs: 4000 });
   const { port } = await server.listen();
   const bytes = await picture(1);
   const release = server.encoder.hold();

@@ -1,0 +1,12 @@
+/** Preloaded into a service by a20: on SIGUSR2 the wall clock of its JavaScript goes back by an hour, as after a correction. Monotonic clocks stay, as they do. */
+const HOUR_MS = 3_600_000;
+const RealDate = Date;
+let shiftMs = 0;
+
+globalThis.Date = new Proxy(RealDate, {
+  construct: (target, given) => Reflect.construct(target, given.length === 0 ? [RealDate.now() + shiftMs] : given) as object,
+  get: (target, name) => (name === 'now' ? () => RealDate.now() + shiftMs : Reflect.get(target, name)),
+});
+process.on('SIGUSR2', () => {
+  shiftMs -= HOUR_MS;
+});

@@ -37,7 +37,7 @@ test('declared and undeclared endless bodies', async (context) => {
         if (start !== '') client.socket.write(isDeclared ? start : `${start.length.toString(16)}\r\n${start}\r\n`);
         for (let sent = 0; client.closedAfterMs === undefined && sent < 64 * MEBIBYTE; sent += block.length) {
           if (client.socket.write(isDeclared ? block : chunk)) continue;
-          await Promise.race([once(client.socket, 'drain').catch(() => {}), once(client.socket, 'close')]);
+          await Promise.race([once(client.socket, 'drain').catch(() => {}), client.closed]);
         }
         await closed;
         if (!client.received().startsWith('HTTP/1.1 413 ')) found.otherwise += 1;

@@ -43,7 +43,7 @@ test(`the clock set back in mid-run, then ${RESTARTS} restarts`, async () => {
     assert.ok(Date.parse(after) < Date.parse(before) - 3_000_000, `the clock was not set back: ${before}, then ${after}`);
     const half = await openClient(url);
     half.socket.write('POST /search HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ncontent-length: 1000\r\n\r\nhalf');
-    await new Promise((resolve) => half.socket.once('close', resolve));
+    await half.closed;
     assert.match(half.received(), /^HTTP\/1\.1 408 /);
     const listed = await listedIds(url);
     assert.equal(await service.stop(), 0);

@@ -35,7 +35,7 @@ export const CRITERIA: readonly Criterion[] = [
   { id: 'A22', title: 'Bombs', file: 'a22-bombs' },
   { id: 'A23', title: 'Same picture, other coat', file: 'a23-coats' },
   { id: 'A24', title: 'Disguises', file: 'a24-disguises' },
-  { id: 'A25', title: 'SSRF and XXE' },
+  { id: 'A25', title: 'SSRF and XXE', file: 'a25-ssrf' },
   { id: 'A26', title: 'Names and metadata', file: 'a26-names' },
   { id: 'A27', title: 'Protocol abuse', file: 'a27-protocol-abuse' },
   { id: 'A28', title: 'Keys', file: 'a28-keys' },

@@ -3,7 +3,13 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 /** What became of one connection. `closedAfterMs` counts from its opening; undefined while it is open. */
-export type RawClient = { readonly socket: Socket; received(): string; readonly closedAfterMs: number | undefined };
+export type RawClient = {
+  readonly socket: Socket;
+  received(): string;
+  readonly closedAfterMs: number | undefined;
+  /** Resolves when it has closed, however. */
+  readonly closed: Promise<void>;
+};
 
 /** Opens a connection; a reset is an expected way for it to end. With `isDeaf` nothing that comes is ever read. */
 export async function openClient(url: string, options: { readonly isDeaf?: boolean } = {}): Promise<RawClient> {
@@ -14,12 +20,16 @@ export async function openClient(url: string, options: { readonly isDeaf?: boole
   let text = '';
   let closedAfterMs: number | undefined;
   socket.on('error', () => {});
-  socket.once('close', () => {
-    closedAfterMs = performance.now() - openedAt;
+  const closed = new Promise<void>((resolve) => {
+    socket.once('close', () => {
+      closedAfterMs = performance.now() - openedAt;
+      resolve();
+    });
   });
   if (options.isDeaf !== true) socket.on('data', (chunk) => (text += chunk.toString('latin1')));
   return {
     socket,
+    closed,
     received: () => text,
     get closedAfterMs() {
       return closedAfterMs;

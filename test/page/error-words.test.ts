@@ -32,7 +32,7 @@ test('what can be tried again later says when, and offers it', () => {
 
 test('a code of a newer service, a picture of another browser and a fault of the page are told too', () => {
   const newer = wordsFor(
-    new LikenessError({ code: 'URL_REFUSED', message: 'The address is private: 10.0.0.1. Send another.', httpStatus: 403 }),
+    new LikenessError({ code: 'CODE_OF_TOMORROW', message: 'The address is private: 10.0.0.1. Send another.', httpStatus: 403 }),
   );
   assert.equal(newer.title, 'The address is private');
   assert.ok(newer.advice.length > 10);

@@ -9,6 +9,13 @@ type DetailFactsProps = {
   readonly hasQuery: boolean;
 };
 
+const BAND_WORDS = {
+  same: 'the same picture',
+  near: 'a copy',
+  related: 'more alike than 99 of 100 pairs',
+  unrelated: 'not more alike than pictures are by chance',
+} as const;
+
 /** What is known of a picture: what it is to the query and by which measure, its file, its metadata. */
 export function DetailFacts({ result, record, known, hasQuery }: DetailFactsProps) {
   const { comparison, why, isLoading } = known;
@@ -22,8 +29,13 @@ export function DetailFacts({ result, record, known, hasQuery }: DetailFactsProp
           {group !== undefined && <Fact name="Match">{`${group.title}: ${group.explanation}`}</Fact>}
           <Fact name="Score">
             <span class="number">{scoreText(result.score)}</span>
-            {band !== undefined && ` · ${band.name}, ${Math.round(band.probability * 100)} % sure to show the same`}
+            {band !== undefined && ` · ${BAND_WORDS[band.name]}`}
           </Fact>
+          {band !== undefined && (
+            <Fact name="A copy?">
+              <span class="number">{percent(band.probability)}</span> likely
+            </Fact>
+          )}
           {comparison !== undefined && comparison.hashes.distance !== null && (
             <Fact name="Fingerprint">
               {comparison.hashes.distance} of 256 bits differ; up to {comparison.hashes.threshold} is a copy
@@ -69,6 +81,11 @@ function Fact({ name, children }: { readonly name: string; readonly children: pr
       <dd>{children}</dd>
     </>
   );
+}
+
+function percent(probability: number): string {
+  if (probability > 0 && probability < 0.01) return 'less than 1 %';
+  return probability < 1 && probability > 0.99 ? 'more than 99 %' : `${Math.round(probability * 100)} %`;
 }
 
 function fileSize(bytes: number): string {

@@ -27,6 +27,7 @@ export function KeyDialog({ reason, onKey, hasKey, onClose }: KeyDialogProps) {
             id="api-key"
             class="input"
             type="password"
+            autofocus
             autocomplete="off"
             value={text}
             onInput={(event) => setText(event.currentTarget.value)}

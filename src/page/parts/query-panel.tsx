@@ -27,7 +27,9 @@ export function QueryPanel({ search }: { readonly search: Search }) {
             />
           )}
           <div class="query-line">
-            <p class="small soft">{crop === undefined ? 'Drag to search a part of it.' : 'Searching this part.'}</p>
+            {only.kind !== 'url' && (
+              <p class="small soft">{crop === undefined ? 'Drag to search a part of it.' : 'Searching this part.'}</p>
+            )}
             {crop !== undefined && (
               <button type="button" class="button small plain" onClick={() => navigate((now) => ({ ...now, crop: undefined }))}>
                 Whole picture

@@ -36,6 +36,7 @@ export function ResultCard({ result, isSelected, isCurrent, actions }: ResultCar
         data-card={id}
         tabIndex={isCurrent ? 0 : -1}
         aria-label={spokenResult(result)}
+        title={id}
         draggable
         onDragStart={(event) => event.dataTransfer?.setData(STORED_TYPE, id)}
         onClick={(event) => {
@@ -51,10 +52,7 @@ export function ResultCard({ result, isSelected, isCurrent, actions }: ResultCar
           {view !== undefined && <span class="badge view">{view}</span>}
         </span>
         <span class="caption">
-          <span class="name" title={id}>
-            {shortName(id)}
-          </span>
-          {band !== undefined && <span class={`band ${band}`}>{band}</span>}
+          <span class={`band ${band ?? ''}`}>{band ?? shortName(id)}</span>
           <span class="number score">{scoreText(score)}</span>
         </span>
         <span class="meter" aria-hidden="true">

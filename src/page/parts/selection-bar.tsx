@@ -104,7 +104,14 @@ function TagDialog({
       >
         <div class="field">
           <label for="tags">Add to {chosen.length === 1 ? 'the picture' : `all ${chosen.length}`}, commas between</label>
-          <input id="tags" class="input" value={text} autocomplete="off" onInput={(event) => setText(event.currentTarget.value)} />
+          <input
+            id="tags"
+            autofocus
+            class="input"
+            value={text}
+            autocomplete="off"
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
         </div>
         {known.length > 0 && (
           <ul class="row" aria-label="Tags they have">

@@ -56,6 +56,21 @@ const WORDS: { readonly [code: string]: Words } = {
   SHUTTING_DOWN: { title: 'The service is stopping', advice: 'Try again when it is back.', offer: 'retry' },
   DISK_FULL: { title: 'The disk of the service is full', advice: 'Searching goes on. To store more, free space on the disk.' },
   CATALOGUE_FULL: { title: 'This collection is full', advice: 'Store new pictures in another collection.' },
+  URL_FETCH_OFF: {
+    title: 'This service does not fetch pictures from addresses',
+    advice: 'Save the picture and drop it here, or ask who runs the service to start it with --allow-url-fetch.',
+    offer: 'start',
+  },
+  URL_REFUSED: {
+    title: 'That address is not fetched',
+    advice: 'Only public http and https addresses are. Save the picture and drop it here.',
+    offer: 'start',
+  },
+  URL_FETCH_FAILED: {
+    title: 'The address gives no picture',
+    advice: 'Open it in a tab: it must show the picture itself, without a login. Or save the picture and drop it here.',
+    offer: 'start',
+  },
   UNREACHABLE: { title: 'No answer from the service', advice: 'Check that it runs and that you are connected.', offer: 'retry' },
   UNEXPECTED_ANSWER: {
     title: 'Something else answered',

@@ -1,9 +1,11 @@
 /** `likeness train --recipe closed-form`: minutes of CPU, no gradients, nothing to resume. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { SearchError } from '../errors.js';
 import { fitClosedForm } from '../training/closed-form.js';
 import { saveClosedForm } from '../training/closed-form-export.js';
 import { type ClosedFormOptions, closedFormOptions, closedFormPreprocessing } from '../training/closed-form-options.js';
+import { readClosedFormStem } from '../training/closed-form-stem.js';
 import { packedImages } from '../training/packed-images.js';
 import { figuresMarkdown, type MeasureFlags, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
 import { openPackedSource } from './packed-source.js';
@@ -23,22 +25,47 @@ export type ClosedFormFlags = {
   readonly evaluation: boolean;
 } & MeasureFlags;
 
-const RECIPE = 'closed-form';
+/** What a recipe says: options of the fit, and the folder of the encoder whose patches and codes are taken over, where there is one. */
+export type ClosedFormRecipe = { readonly options: Partial<ClosedFormOptions>; readonly stem?: string };
 
-/** The options of `--recipe closed-form` or of a JSON file `{"base": "closed-form", ...options}`; undefined for any other recipe. */
-export async function closedFormRecipe(recipe: string): Promise<Partial<ClosedFormOptions> | undefined> {
-  if (recipe === RECIPE) return {};
-  if (!recipe.endsWith('.json')) return undefined;
+/**
+ * Recipes by the names that `--recipe` takes. photos: for pictures too few or too large to fit patches and codes to, on the stem fitted to
+ * CIFAR-10; chosen on the pictures that models/photos was fitted to, see its card.
+ */
+const RECIPES = {
+  'closed-form': { options: {} },
+  photos: { options: { side: 64, views: 8, framed: 0.25, regularisation: 0.3 }, stem: 'models/closed-form-cifar10' },
+} as const satisfies Readonly<Record<string, ClosedFormRecipe>>;
+
+/**
+ * The recipe of one of the names above, or of a JSON file `{"base": "photos", "stem": FOLDER, ...options}`; undefined for any other. INVALID_SETTINGS
+ * where `stem` is no text.
+ */
+export async function closedFormRecipe(recipe: string): Promise<ClosedFormRecipe | undefined> {
+  const named = recipeNamed(recipe);
+  if (named !== undefined || !recipe.endsWith('.json')) return named;
   const given: unknown = JSON.parse(await readFile(recipe, 'utf8'));
-  if (typeof given !== 'object' || given === null || !('base' in given) || given.base !== RECIPE) return undefined;
-  const { base: _, ...options } = given;
-  return options;
+  if (typeof given !== 'object' || given === null || !('base' in given) || typeof given.base !== 'string') return undefined;
+  const base = recipeNamed(given.base);
+  if (base === undefined) return undefined;
+  const { base: _, stem = base.stem, ...options } = given as { readonly base: string; readonly stem?: unknown }; // An object, by the line above.
+  if (stem !== undefined && typeof stem !== 'string')
+    throw new SearchError(
+      'INVALID_SETTINGS',
+      `Recipe ${recipe}: stem is ${JSON.stringify(stem)}; give the folder of a closed-form encoder.`,
+    );
+  return { options: { ...base.options, ...options }, ...(stem !== undefined && { stem }) };
+}
+
+function recipeNamed(name: string): ClosedFormRecipe | undefined {
+  return Object.hasOwn(RECIPES, name) ? RECIPES[name as keyof typeof RECIPES] : undefined; // By the line's own check.
 }
 
 /** Fits, saves, measures and reports. Returns the exit code: 0 done, 2 done but some files could not be read. */
-export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: Partial<ClosedFormOptions>): Promise<number> {
-  const { data, out, seed } = flags;
-  const settings = closedFormOptions({ ...recipe, ...(seed !== undefined && { seed }) });
+export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: ClosedFormRecipe): Promise<number> {
+  const { data, out, seed, heldOut } = flags;
+  const stem = recipe.stem === undefined ? undefined : await readClosedFormStem(recipe.stem);
+  const settings = closedFormOptions({ ...recipe.options, ...stem?.settings, ...(seed !== undefined && { seed }) });
   const preprocessing = closedFormPreprocessing(settings);
   const display = openTrainingDisplay();
   const decoding = openDecoding(preprocessing);
@@ -48,6 +75,7 @@ export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: Partial
     const fit = await fitClosedForm({
       images: packedImages(dataset),
       settings,
+      ...(stem !== undefined && { stem }),
       onProgress: ({ step, images: done, of }) => display.stage(step, done, of ?? done),
     });
     const seconds = Math.round((performance.now() - startedAt) / 1000);
@@ -62,7 +90,7 @@ export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: Partial
         dataFacts: {
           data: source.description,
           licence: flags.licence,
-          command: `likeness train --data ${basename(data)} --out ${basename(out)} --recipe ${basename(flags.recipe)}`,
+          command: `likeness train --data ${basename(data)}${heldOut > 0 ? ` --held-out ${heldOut}` : ''} --out ${basename(out)} --recipe ${basename(flags.recipe)}`,
           ...(notes !== undefined && { notes }),
         },
       });

@@ -88,7 +88,7 @@ export async function viewMoments(options: {
     for await (const batch of batches(images, batchSize(settings))) {
       const plain = (await program.run(batch)).cells!;
       for (let view = 0; view < settings.views; view++) {
-        const seen = await program.run(batch.map((pixels) => randomView(pixels, random)));
+        const seen = await program.run(batch.map((pixels) => randomView(pixels, random, settings)));
         await moments.add(plain, seen.cells!);
       }
       done += batch.length;

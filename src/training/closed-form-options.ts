@@ -32,6 +32,8 @@ export type ClosedFormOptions = {
   readonly emphasis: number;
   /** Random views of each image that the last projection learns from. */
   readonly views: number;
+  /** Probability that a view lies in a frame of one colour, as copies do that were given a border; 0..1. */
+  readonly framed: number;
   /** Images that the moments of codes are taken from, evenly spread over the source; all images fit the last projection. */
   readonly momentImages: number;
   /** Patches per image that the covariance of codes is taken from. */
@@ -55,6 +57,7 @@ export const CLOSED_FORM_DEFAULTS: ClosedFormOptions = {
   regularisation: 0.03,
   emphasis: 1.5,
   views: 1,
+  framed: 0,
   momentImages: 20_000,
   codesPerImage: 10,
   seed: 2018,
@@ -115,6 +118,7 @@ function numberFaults(options: ClosedFormOptions): string[] {
     if (!(options[name] > 0 && options[name] < Number.POSITIVE_INFINITY)) faults.push(`${name} is ${options[name]}; it must be above 0.`);
   if (!(options.threshold >= 0 && options.threshold < 1)) faults.push(`threshold is ${options.threshold}; it must be from 0 to below 1.`);
   if (!(options.emphasis >= 0 && options.emphasis <= 10)) faults.push(`emphasis is ${options.emphasis}; it must be from 0 to 10.`);
+  if (!(options.framed >= 0 && options.framed <= 1)) faults.push(`framed is ${options.framed}; it must be from 0 to 1.`);
   if (!Number.isSafeInteger(options.seed)) faults.push(`seed is ${options.seed}; give a whole number.`);
   for (const name of ['atoms', 'grid'] as const) if (options[name] % 2 === 1) faults.push(`${name} is ${options[name]}; it must be even.`);
   return faults;

@@ -9,6 +9,7 @@ import { solveCellProjection } from './cell-projection.js';
 import type { CellProjection, CodeProjection } from './closed-form-graph.js';
 import { codeMoments, viewMoments } from './closed-form-moments.js';
 import { type ClosedFormOptions, closedFormOptions, closedFormPreprocessing } from './closed-form-options.js';
+import type { ClosedFormStem } from './closed-form-stem.js';
 import { solveCodeProjection } from './code-projection.js';
 import { buildPatchDictionary, type PatchDictionary } from './patch-dictionary.js';
 import { samplePatches } from './patch-sample.js';
@@ -19,46 +20,75 @@ export type RepeatableImages = AsyncIterable<Pixels> | Iterable<Pixels>;
 /** Where a fit stands: which of its steps, and how many of that step's images are done. */
 export type ClosedFormProgress = { readonly step: 'patches' | 'codes' | 'views'; readonly images: number; readonly of: number | undefined };
 
-/** A fitted encoder before it is written down. `eigenvalues`, `correlations`: of the two problems, for inspection. */
+/**
+ * A fitted encoder before it is written down. `eigenvalues`, `correlations`: of the two problems, for inspection; the first is not there where
+ * patches and codes are those of a `stem`.
+ */
 export type ClosedFormFit = {
   readonly images: number;
   readonly settings: ClosedFormOptions;
+  readonly stem?: ClosedFormStem;
   readonly dictionary: PatchDictionary;
-  readonly codes: CodeProjection & { readonly eigenvalues: Float64Array };
+  readonly codes: CodeProjection & { readonly eigenvalues?: Float64Array };
   readonly cells: CellProjection & { readonly correlations: Float64Array };
 };
 
 /**
- * Fits to images of `side` x `side` pixels, read three times. The same images, options and seed give the same encoder on the same machine.
- * INVALID_SETTINGS where the options do not fit together or the images are too few.
+ * Fits to images of `side` x `side` pixels, read three times; on a stem, whose patches and codes are taken as they are, once. The same images,
+ * options and seed give the same encoder on the same machine. INVALID_SETTINGS where the options do not fit together or the images are too few.
  */
 export async function fitClosedForm(options: {
   readonly images: RepeatableImages;
   readonly settings?: Partial<ClosedFormOptions>;
+  readonly stem?: ClosedFormStem;
   readonly onProgress?: (progress: ClosedFormProgress) => void;
 }): Promise<ClosedFormFit> {
-  const { images, onProgress } = options;
-  const settings = closedFormOptions(options.settings ?? {});
-  const { patch, atoms, patchRegularisation, eigenvectors, ridge, dimensions, regularisation, emphasis, momentImages, seed } = settings;
+  const { images, stem, onProgress } = options;
+  const settings = closedFormOptions({ ...options.settings, ...stem?.settings });
+  const { dimensions, regularisation, emphasis, seed } = settings;
+  const { count, dictionary, codes } =
+    stem === undefined ? await fitPatchesAndCodes({ images, settings, onProgress }) : { count: undefined, ...stem };
+  const views = await viewMoments({
+    images,
+    dictionary,
+    codes,
+    settings,
+    onProgress: (done) => onProgress?.({ step: 'views', images: done, of: count }),
+  });
+  const seen = views.sums.count / settings.views;
+  requireMoreThan(dimensions, seen);
+  const cells = await solveCellProjection({ ...views, dimensions, regularisation, emphasis, seed });
+  return { images: seen, settings, ...(stem !== undefined && { stem }), dictionary, codes, cells };
+}
 
+/** Whitening and dictionary, then the projection of codes: the two passes that a stem saves. */
+async function fitPatchesAndCodes(options: {
+  readonly images: RepeatableImages;
+  readonly settings: ClosedFormOptions;
+  readonly onProgress: ((progress: ClosedFormProgress) => void) | undefined;
+}): Promise<{ readonly count: number; readonly dictionary: PatchDictionary; readonly codes: ClosedFormFit['codes'] }> {
+  const { images, settings, onProgress } = options;
+  const { patch, atoms, patchRegularisation, eigenvectors, ridge, dimensions, momentImages, seed } = settings;
   const sample = await samplePatches({ images, preprocessing: closedFormPreprocessing(settings), patch, seed });
   const count = sample.images;
-  const needed = Math.max(dimensions, eigenvectors);
-  if (count <= needed) {
-    const remedy = 'Give more images, or fewer dimensions and eigenvectors';
-    throw new SearchError(
-      'INVALID_SETTINGS',
-      `Recipe closed-form: ${needed} directions need more images than that; there are ${count}. ${remedy}.`,
-    );
-  }
+  requireMoreThan(Math.max(dimensions, eigenvectors), count);
   onProgress?.({ step: 'patches', images: count, of: count });
   const dictionary = await buildPatchDictionary({ sample, patch, atoms, regularisation: patchRegularisation, seed: seed + 1 });
+  const moments = await codeMoments({
+    images,
+    count,
+    dictionary,
+    settings,
+    onProgress: (done) => onProgress?.({ step: 'codes', images: done, of: Math.min(count, momentImages) }),
+  });
+  return { count, dictionary, codes: await solveCodeProjection({ ...moments, eigenvectors, ridge, seed }) };
+}
 
-  const report = (step: ClosedFormProgress['step'], of: number) => (done: number) => onProgress?.({ step, images: done, of });
-  const moments = await codeMoments({ images, count, dictionary, settings, onProgress: report('codes', Math.min(count, momentImages)) });
-  const codes = await solveCodeProjection({ ...moments, eigenvectors, ridge, seed });
-
-  const views = await viewMoments({ images, dictionary, codes, settings, onProgress: report('views', count) });
-  const cells = await solveCellProjection({ ...views, dimensions, regularisation, emphasis, seed });
-  return { images: count, settings, dictionary, codes, cells };
+function requireMoreThan(directions: number, images: number): void {
+  if (images > directions) return;
+  const remedy = 'Give more images, or fewer dimensions and eigenvectors';
+  throw new SearchError(
+    'INVALID_SETTINGS',
+    `Recipe closed-form: ${directions} directions need more images than that; there are ${images}. ${remedy}.`,
+  );
 }

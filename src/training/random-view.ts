@@ -18,9 +18,36 @@ const TINT_MAX = 0.15;
 /** Luminance of red, green and blue (ITU-R BT.601). */
 const LUMINANCE = [0.299, 0.587, 0.114] as const;
 
-/** A crop of the picture, resized to the picture's size (bilinear), its colours changed. All chance comes from `random`. */
-export function randomView(pixels: Pixels, random: Random): Pixels {
-  return { ...pixels, rgb: recoloured(cropped(pixels, random), random) };
+/** A frame's share of the side, on each of the four edges. */
+const FRAME_MIN = 0.03;
+const FRAME_MAX = 0.1;
+
+/**
+ * A crop of the picture, resized to the picture's size (bilinear), its colours changed; with probability `framed` shrunk into a frame of one
+ * colour. All chance comes from `random`.
+ */
+export function randomView(pixels: Pixels, random: Random, { framed }: { readonly framed: number }): Pixels {
+  const view = { ...pixels, rgb: recoloured(cropped(pixels, random), random) };
+  // Without frames nothing is drawn for them: encoders fitted before there were frames can be made again.
+  return framed > 0 && random() < framed ? inFrame(view, random) : view;
+}
+
+/** The whole picture within a frame, by the nearest pixel: shrinking by a few per cent asks for no filter. */
+function inFrame({ width, height, rgb }: Pixels, random: Random): Pixels {
+  const edge = between(FRAME_MIN, FRAME_MAX, random);
+  const colour = [random(), random(), random()].map((value) => Math.floor(256 * value));
+  const inside = (at: number, length: number): number => Math.floor((((at + 0.5) / length - edge) / (1 - 2 * edge)) * length);
+  const target = new Uint8Array(rgb.length);
+  for (let y = 0; y < height; y++) {
+    const row = inside(y, height);
+    for (let x = 0; x < width; x++) {
+      const column = inside(x, width);
+      const isFrame = row < 0 || row >= height || column < 0 || column >= width;
+      for (let channel = 0; channel < 3; channel++)
+        target[(y * width + x) * 3 + channel] = isFrame ? colour[channel]! : rgb[(row * width + column) * 3 + channel]!;
+    }
+  }
+  return { width, height, rgb: target };
 }
 
 /** The values of the crop, 0..255, not yet rounded. */

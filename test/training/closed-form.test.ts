@@ -12,7 +12,6 @@ import { openTensorFlowRuntime } from '../../src/encoder/tensorflow-runtime.js';
 import { SearchError } from '../../src/errors.js';
 import { embeddingMatrix } from '../../src/evaluation/embedding-matrix.js';
 import { openExactSearch } from '../../src/evaluation/exact-search.js';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
 import { voteOfNeighbours } from '../../src/evaluation/weighted-knn.js';
 import type { Pixels } from '../../src/images/pixels.js';
 import { type Preprocessing, writeInputTensor } from '../../src/images/preprocessing.js';
@@ -23,7 +22,6 @@ import { codeMoments } from '../../src/training/closed-form-moments.js';
 import { closedFormOptions, closedFormPreprocessing } from '../../src/training/closed-form-options.js';
 import { buildPatchDictionary } from '../../src/training/patch-dictionary.js';
 import { mirroredPatches, samplePatches } from '../../src/training/patch-sample.js';
-import { randomView } from '../../src/training/random-view.js';
 import {
   mirrored,
   range,
@@ -201,20 +199,6 @@ test('progress names the step and counts its images', async () => {
     onProgress: ({ step, images, of }) => seen.push(`${step} ${images}/${of}`),
   });
   assert.deepEqual(seen, ['patches 90/90', 'codes 64/70', 'codes 70/70', 'views 64/90', 'views 90/90']);
-});
-
-test('views keep the size, change with the generator and not without it', () => {
-  const [picture] = wavyPictures(1, 16, 4) as [Pixels];
-  const view = (seed: number) => randomView(picture, seededRandom(seed, 'view'));
-  assert.deepEqual(view(1), view(1));
-  assert.notDeepEqual(view(1).rgb, view(2).rgb);
-  assert.deepEqual([view(1).width, view(1).height, view(1).rgb.length], [16, 16, 768]);
-  // Colours of one flat picture stay flat: a crop of it is it, in another light.
-  const flat = randomView(
-    { width: 4, height: 4, rgb: Uint8Array.from({ length: 48 }, (_, at) => [90, 120, 150][at % 3]!) },
-    seededRandom(3, 'view'),
-  );
-  for (let at = 3; at < 48; at++) assert.equal(flat.rgb[at], flat.rgb[at % 3]);
 });
 
 test('options that do not fit together are refused, all at once', () => {

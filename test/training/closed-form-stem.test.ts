@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openOnnxRuntime } from '../../src/encoder/onnx-runtime.js';
+import { openTensorFlowRuntime } from '../../src/encoder/tensorflow-runtime.js';
+import { SearchError } from '../../src/errors.js';
+import { writeInputTensor } from '../../src/images/preprocessing.js';
+import { fitClosedForm } from '../../src/training/closed-form.js';
+import { fitClosedFormEncoder, saveClosedForm } from '../../src/training/closed-form-export.js';
+import { readClosedFormStem } from '../../src/training/closed-form-stem.js';
+import { SMALL, wavyPictures } from './closed-form-reference.js';
+
+const DATA_FACTS = { data: 'waves', licence: 'none needed', command: 'this test' };
+
+test('on a stem only the last projection is fitted; patches, codes and their settings are the saved ones', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'likeness-stem-'));
+  try {
+    const whole = await fitClosedForm({ images: wavyPictures(120, 8, 2), settings: SMALL });
+    const dataFacts = { ...DATA_FACTS, licence: 'CC0' };
+    const saved = await saveClosedForm({ fit: whole, out: join(folder, 'stem'), name: 'stem', dataFacts });
+    const stem = await readClosedFormStem(join(folder, 'stem'));
+    assert.deepEqual([stem.name, stem.id, stem.data, stem.codes.even], ['stem', saved.manifest.id, 'waves', whole.codes.even]);
+    assert.deepEqual(stem.dictionary, whole.dictionary);
+
+    // Fitted to the same pictures again, on its own stem, the encoder is the same to the last bit.
+    const steps = new Set<string>();
+    const again = await fitClosedForm({
+      images: wavyPictures(120, 8, 2),
+      settings: { ...SMALL, atoms: 8, threshold: 0.7 },
+      stem,
+      onProgress: ({ step }) => steps.add(step),
+    });
+    assert.deepEqual([...steps], ['views']);
+    assert.deepEqual(again.settings, whole.settings);
+    assert.deepEqual(again.cells.weights, whole.cells.weights);
+
+    // Other pictures of another size: fewer than codes would need.
+    const settings = { ...SMALL, side: 12, dimensions: 3, framed: 0.5 };
+    const adapted = await fitClosedFormEncoder({
+      images: wavyPictures(5, 12, 9),
+      settings,
+      stem,
+      out: join(folder, 'adapted'),
+      name: 'adapted',
+      dataFacts,
+    });
+    assert.equal(adapted.manifest.training.stemId, saved.manifest.id);
+    assert.equal(adapted.manifest.dataLicence, 'CC0 Stem: CC0');
+    assert.match(await readFile(join(folder, 'adapted', 'README.md'), 'utf8'), /5 images.*Stem.*`stem`.*fitted to waves/s);
+    const { preprocessing } = adapted.manifest;
+    const target = new Float32Array(3 * 3 * 144);
+    for (const [index, pixels] of wavyPictures(3, 12, 77).entries()) writeInputTensor({ pixels, preprocessing, target, index });
+    const onnx = await openOnnxRuntime(adapted, { device: 'cpu', threads: 1 });
+    const tensorflow = await openTensorFlowRuntime(adapted, { device: 'tensorflow' });
+    const [embeddings, theirs] = [await onnx.run(target, 3), await tensorflow.run(target, 3)];
+    await Promise.all([onnx.close(), tensorflow.close()]);
+    assert.equal(embeddings.length, 3 * settings.dimensions);
+    for (const [at, value] of theirs.entries()) assert.ok(Math.abs(value - embeddings[at]!) < 1e-5, `value ${at}: ${value}`);
+
+    await assert.rejects(
+      fitClosedForm({ images: wavyPictures(3, 12, 9), settings, stem }),
+      withCode('INVALID_SETTINGS', /3 directions need more images.*there are 3/),
+    );
+    await assert.rejects(readClosedFormStem('models/whitening-cifar10'), withCode('INVALID_SETTINGS', /whitening-cifar10 is no stem/));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+function withCode(code: string, message: RegExp) {
+  return (error: unknown) => error instanceof SearchError && error.code === code && message.test(error.message);
+}

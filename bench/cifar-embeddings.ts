@@ -1,4 +1,4 @@
-/** CIFAR-10 as the whitening encoder sees it: real embeddings for the index benchmarks. */
+/** CIFAR-10 as a saved encoder sees it: real embeddings for the index benchmarks. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,11 +10,18 @@ import { readCifar10 } from '../src/training/cifar.js';
 
 const BATCH = 500;
 
-/** Embeddings of a split, in file order. Unpacks ../shared/data/cifar10 once into the temporary folder; throws where that is absent. */
-export async function cifarEmbeddings(split: 'train' | 'test', count: number): Promise<Float32Array[]> {
+/**
+ * Embeddings of a split, in file order, by the saved encoder in `model`. Unpacks ../shared/data/cifar10 once into the temporary folder; throws
+ * where that is absent.
+ */
+export async function cifarEmbeddings(
+  split: 'train' | 'test',
+  count: number,
+  model = 'models/whitening-cifar10',
+): Promise<Float32Array[]> {
   const folder = join(tmpdir(), 'likeness-cifar10');
   if (!existsSync(join(folder, 'test_batch.bin'))) execFileSync(process.execPath, ['../shared/data/cifar10/unpack.mjs', folder]);
-  const encoder = await readSavedEncoder('models/whitening-cifar10');
+  const encoder = await readSavedEncoder(model);
   const { preprocessing, dimensions } = encoder.manifest;
   const runtime = await openOnnxRuntime(encoder, { device: 'cpu', threads: 2 });
   const embeddings: Float32Array[] = [];

@@ -14,11 +14,7 @@ const BATCH = 500;
  * Embeddings of a split, in file order, by the saved encoder in `model`. Unpacks ../shared/data/cifar10 once into the temporary folder; throws
  * where that is absent.
  */
-export async function cifarEmbeddings(
-  split: 'train' | 'test',
-  count: number,
-  model = 'models/whitening-cifar10',
-): Promise<Float32Array[]> {
+export async function cifarEmbeddings(split: 'train' | 'test', count: number, model = 'models/whitening-cifar10'): Promise<Float32Array[]> {
   const folder = join(tmpdir(), 'likeness-cifar10');
   if (!existsSync(join(folder, 'test_batch.bin'))) execFileSync(process.execPath, ['../shared/data/cifar10/unpack.mjs', folder]);
   const encoder = await readSavedEncoder(model);

@@ -40,7 +40,9 @@ for (const shape of shapes.length > 0 ? shapes : ['32:200', '64:400', '96:400', 
       for (const { label } of graph.search(query, K, { ef })) if (truth[index]!.has(label)) found++;
     }
     const ms = (cpuMs() - at) / QUERIES;
-    console.log(`  ef ${String(ef).padEnd(4)} recall@10 ${(found / QUERIES / K).toFixed(4)}  ${ms.toFixed(3)} ms  ${(1000 / ms).toFixed(0)}/s`);
+    console.log(
+      `  ef ${String(ef).padEnd(4)} recall@10 ${(found / QUERIES / K).toFixed(4)}  ${ms.toFixed(3)} ms  ${(1000 / ms).toFixed(0)}/s`,
+    );
   }
 }
 

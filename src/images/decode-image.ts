@@ -1,6 +1,6 @@
 /** One image from bytes to everything that is derived from it. Runs inside a decoder process; {@link restrictSharp} first. */
 import { createHash } from 'node:crypto';
-import sharp, { type Metadata, type OutputInfo, type SharpOptions } from 'sharp';
+import sharp, { type Metadata, type OutputInfo, type Sharp, type SharpOptions } from 'sharp';
 import { SearchError } from '../errors.js';
 import { FORMAT_NAMES, recogniseFormat } from './format.js';
 import type { DecodedImage, DecodedView, ImageFormat } from './image-decoder.js';
@@ -9,6 +9,7 @@ import { type DihedralHashes, type DihedralVariant, perceptualHash, perceptualHa
 import type { Pixels } from './pixels.js';
 import type { Preprocessing } from './preprocessing.js';
 import { cropPixels, type Region } from './region.js';
+import { type PixelRectangle, shrinkingCost, shrinkPixels } from './shrink-pixels.js';
 import { sketchOfPixels } from './sketch.js';
 import { turnPixels } from './turn-pixels.js';
 
@@ -55,15 +56,17 @@ export function restrictSharp(): void {
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions): Promise<DecodedImage> {
   const format = recogniseFormat(bytes);
-  const header = await readHeader(bytes, format, options.limits);
+  // One for probe and decode: a probe that is laxer or stricter refuses good pictures or admits bad ones.
+  const input = sharp(bytes, inputOptions(options.limits.maxPixels[format]));
+  const header = await readHeader(input, { bytes, format, limits: options.limits });
   const { width, height } = header;
   const { crop, views = [], traits = false } = options;
   const size = reducedSize({ width, height }, options.preprocessing, crop);
   await options.admit?.(estimateDecodeBytes({ ...header, reducedPixels: size.width * size.height }));
 
-  const whole = await decodeReduced(bytes, header, size, options.limits);
+  const whole = await decodeReduced(input, header, size);
   const reduced = crop === undefined ? whole : cropPixels(whole, crop);
-  // libvips works in a thread of its own while this one hashes.
+  // libvips works in threads of its own while this one hashes.
   const pixels = fitToPreprocessing(reduced, options.preprocessing);
   const thumbnail = options.thumbnail ? encodeThumbnail(reduced, options.thumbnailSize) : undefined;
   const sketch = traits ? sketchOfPixels(reduced) : undefined;
@@ -109,17 +112,20 @@ type Header = {
   readonly bytesPerSample: number;
   readonly isProgressive: boolean;
   readonly hasWideProfile: boolean;
+  readonly hasAlpha: boolean;
 };
 
-/** The same options for probe and decode; a probe that is laxer or stricter refuses good pictures or admits bad ones. */
 function inputOptions(maxPixels: number | false): SharpOptions {
   return { failOn: 'warning', limitInputPixels: maxPixels, limitInputChannels: 5, unlimited: false, pages: 1 };
 }
 
-async function readHeader(bytes: Uint8Array, format: ImageFormat, limits: ImageLimits): Promise<Header> {
+async function readHeader(
+  input: Sharp,
+  { bytes, format, limits }: { readonly bytes: Uint8Array; readonly format: ImageFormat; readonly limits: ImageLimits },
+): Promise<Header> {
   let metadata: Metadata;
   try {
-    metadata = await sharp(bytes, inputOptions(limits.maxPixels[format])).metadata();
+    metadata = await input.metadata();
   } catch (cause) {
     await refuseIfTooLarge(bytes, format, limits);
     throw unreadable(format, cause);
@@ -141,6 +147,7 @@ async function readHeader(bytes: Uint8Array, format: ImageFormat, limits: ImageL
     bytesPerSample: BYTES_PER_SAMPLE[metadata.depth] ?? 8,
     isProgressive: metadata.isProgressive,
     hasWideProfile: metadata.depth === 'ushort' && metadata.hasProfile,
+    hasAlpha: metadata.hasAlpha,
   };
 }
 
@@ -181,12 +188,12 @@ function reducedSize(picture: Size, preprocessing: Preprocessing, crop: Region =
 }
 
 /** Every row is read (nothing is cropped before), so a truncated file cannot pass. */
-async function decodeReduced(bytes: Uint8Array, header: Header, size: Size, limits: ImageLimits): Promise<Pixels> {
-  let picture = sharp(bytes, inputOptions(limits.maxPixels[header.format]))
+async function decodeReduced(input: Sharp, header: Header, size: Size): Promise<Pixels> {
+  let picture = input
     .autoOrient()
     .resize({ ...size, fit: 'fill', kernel: 'lanczos3' })
-    .flatten({ background: '#ffffff' })
     .toColourspace('srgb');
+  if (header.hasAlpha) picture = picture.flatten({ background: '#ffffff' });
   // sharp takes 16-bit pictures with a profile to Display P3 and would leave them there.
   if (header.hasWideProfile) picture = picture.withIccProfile('srgb');
   let output: { data: Buffer; info: OutputInfo };
@@ -205,15 +212,22 @@ async function decodeReduced(bytes: Uint8Array, header: Header, size: Size, limi
 /** What `fit: 'contain'` pads with: mid grey. */
 const PADDING = { r: 128, g: 128, b: 128 };
 
+/** Above so many multiplications libvips is quicker, its set-up included. */
+const SHRINKING_COST_MAX = 300_000;
+
 /**
- * Resizes to the encoder's input with Lanczos of three lobes. For `cover` the middle is cut out first, exact to half a source pixel;
- * sharp's own crop is exact only to half a target pixel, which at 32 pixels is visible.
+ * Resizes to the encoder's input with Lanczos of three lobes: small inputs by ourselves, others by libvips; the sizes alone decide which. For
+ * `cover` the middle is cut out first, exact to half a source pixel; sharp's own crop is exact only to half a target pixel, which at 32 pixels
+ * is visible.
  */
 async function fitToPreprocessing(picture: Pixels, preprocessing: Preprocessing): Promise<Pixels> {
   const { width, height, fit } = preprocessing;
   if (picture.width === width && picture.height === height) return picture;
+  const part = fit === 'cover' ? middleOfShape(picture, width / height) : { left: 0, top: 0, width: picture.width, height: picture.height };
+  const isShrunk = fit !== 'contain' && width <= part.width && height <= part.height;
+  if (isShrunk && shrinkingCost(part, preprocessing) <= SHRINKING_COST_MAX) return shrinkPixels(picture, part, { width, height });
   let resized = sharp(picture.rgb, { raw: { width: picture.width, height: picture.height, channels: 3 } });
-  if (fit === 'cover') resized = resized.extract(middleOfShape(picture, width / height));
+  if (fit === 'cover') resized = resized.extract(part);
   const data = await resized
     .resize({ width, height, fit: fit === 'contain' ? 'contain' : 'fill', kernel: 'lanczos3', background: PADDING })
     .raw()
@@ -222,7 +236,7 @@ async function fitToPreprocessing(picture: Pixels, preprocessing: Preprocessing)
 }
 
 /** The largest centred region of a picture with the given width over height. */
-function middleOfShape(picture: Size, aspect: number): Size & { readonly left: number; readonly top: number } {
+function middleOfShape(picture: Size, aspect: number): PixelRectangle {
   const width = Math.max(1, Math.min(picture.width, Math.round(picture.height * aspect)));
   const height = Math.max(1, Math.min(picture.height, Math.round(picture.width / aspect)));
   return { width, height, left: Math.floor((picture.width - width) / 2), top: Math.floor((picture.height - height) / 2) };

@@ -1,8 +1,10 @@
 /**
- * POST /search and POST /index at 1 to 64 clients against what the stages alone allow: cores divided by the CPU seconds that one image
- * takes in them. Two shares are told: of that limit by the clock, which whatever else runs on the machine lowers, and by processor time, the
- * stages' over all that the service spent on an image (its threads and its decoders), which is the share an idle machine would show. The load generator is a process of its own, and its CPU time is part of the account, since it runs on the same
- * cores: the limit is (cores - the client's share) / CPU of an image.
+ * POST /search and POST /index at 1 to 64 clients against what the stages alone allow: cores divided by the processor time that one image takes in
+ * them. Stages are counted in two ways: as the bare libraries do the same work, called plainly one after the other (`libraries`), and as our own
+ * functions do it, called directly, without queue, process or HTTP around them (`ours`). Both shares are told by the clock, which whatever
+ * else runs on the machine lowers, and by processor time: the stages' over all that the service spent on an image (its threads and its
+ * decoders), which is what an idle machine would show. The load generator is this process; it runs on the same cores, so its processor
+ * time is taken from the limit: (cores - the generator's share) / processor time of an image.
  */
 
 import { fork } from 'node:child_process';
@@ -18,16 +20,24 @@ import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
 import { decodeImage, restrictSharp } from '../src/images/decode-image.js';
 import { DEFAULT_IMAGE_LIMITS } from '../src/images/image-limits.js';
 import { startService } from '../test/service-process.js';
+import { decodeWithLibraries } from './bare-decode.js';
+import { requestBytes, sendLoad } from './load-client.js';
 import { figureOf } from './measuring.js';
 
 const PHOTOS = '../shared/data/photos/caltech101';
-const CLIENTS = [1, 2, 4, 8, 16, 32, 64];
-const SECONDS = 8;
+const CLIENTS = [1, 4, 8, 16, 64];
+const SECONDS = 6;
 const WARM_SECONDS = 2;
 /** Argument of the copies of this program that measure the stages, one on each core. */
 const STAGES_ONLY = '--stages-only';
 
-type StageCosts = { readonly decode: number; readonly decodeWithThumbnail: number; readonly encode: number };
+type StageCosts = {
+  readonly bareDecode: number;
+  readonly bareDecodeWithThumbnail: number;
+  readonly decode: number;
+  readonly decodeWithThumbnail: number;
+  readonly encode: number;
+};
 
 const cores = availableParallelism();
 const names = (await readdir(PHOTOS, { recursive: true })).filter((name) => name.endsWith('.jpg'));
@@ -47,27 +57,28 @@ console.log(
 const data = await mkdtemp(join(tmpdir(), 'likeness-load-'));
 const service = await startService({ data });
 try {
-  let serial = 0;
+  const port = Number(new URL(service.url).port);
   for (const path of ['search', 'index'] as const) {
-    const imageMs = path === 'search' ? stageMs.decode + stageMs.encode : stageMs.decodeWithThumbnail + stageMs.encode;
-    console.log(`\nPOST /${path}: clients, images/s, p50 ms, p99 ms, refused, share of the limit by the clock, by processor time`);
+    const isSearch = path === 'search';
+    const bareMs = (isSearch ? stageMs.bareDecode : stageMs.bareDecodeWithThumbnail) + stageMs.encode;
+    const oursMs = (isSearch ? stageMs.decode : stageMs.decodeWithThumbnail) + stageMs.encode;
+    console.log(`\nPOST /${path}: clients, images/s, p50 ms, p99 ms, refused, processor ms an image (service, load generator)`);
+    console.log('    share of the limit by the clock (libraries, ours), by processor time (libraries, ours)');
+    const next = isSearch ? repeated() : neverTheSame();
     for (const clients of CLIENTS) {
-      const body = (): Buffer => {
-        const photo = photos[serial++ % photos.length]!;
-        // Bytes behind the end of a JPEG make each upload a new file with the same picture.
-        return path === 'index' ? Buffer.concat([photo, Buffer.from(`#${serial}`)]) : photo;
-      };
-      await load(path, clients, WARM_SECONDS, body);
-      const { perSecond, p50, p99, refused, clientCpu, serviceMs } = await load(path, clients, SECONDS, body);
-      const limit = ((cores - clientCpu) * 1000) / imageMs;
+      await load({ port, clients, seconds: WARM_SECONDS, next });
+      const { perSecond, p50, p99, refused, clientCpu, serviceMs } = await load({ port, clients, seconds: SECONDS, next });
+      const limit = (imageMs: number): number => ((cores - clientCpu) * 1000) / imageMs;
+      const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
       const row = [
         String(clients).padStart(3),
         perSecond.toFixed(1),
         p50.toFixed(1),
         p99.toFixed(1),
         refused,
-        `${((100 * perSecond) / limit).toFixed(0)} % of ${limit.toFixed(0)}`,
-        `${((100 * imageMs) / serviceMs).toFixed(0)} % (${serviceMs.toFixed(2)} ms)`,
+        `${serviceMs.toFixed(2)}, ${((1000 * clientCpu) / perSecond).toFixed(2)}`,
+        `${percent(perSecond / limit(bareMs))}, ${percent(perSecond / limit(oursMs))}`,
+        `${percent(bareMs / serviceMs)}, ${percent(oursMs / serviceMs)}`,
       ];
       console.log(row.join('  '));
     }
@@ -88,33 +99,35 @@ type Load = {
   readonly serviceMs: number;
 };
 
-async function load(path: string, clients: number, seconds: number, body: () => Buffer): Promise<Load> {
-  const times: number[] = [];
-  let refused = 0;
+async function load(options: Parameters<typeof sendLoad>[0]): Promise<Load> {
   const cpuBefore = process.cpuUsage();
   const serviceBefore = serviceCpuMs();
-  const startedAt = performance.now();
-  const endsAt = startedAt + seconds * 1000;
-  const client = async (): Promise<void> => {
-    while (performance.now() < endsAt) {
-      const sentAt = performance.now();
-      const response = await fetch(`${service.url}/${path}`, { method: 'POST', body: body(), headers: { 'content-type': 'image/jpeg' } });
-      await response.arrayBuffer();
-      if (response.ok) times.push(performance.now() - sentAt);
-      else refused++;
-    }
-  };
-  await Promise.all(Array.from({ length: clients }, client));
-  const elapsed = (performance.now() - startedAt) / 1000;
+  const { times, refused, seconds } = await sendLoad(options);
   const { user, system } = process.cpuUsage(cpuBefore);
-  times.sort((a, b) => a - b);
+  const sorted = times.toSorted((a, b) => a - b);
   return {
-    perSecond: times.length / elapsed,
-    p50: times[Math.floor(times.length * 0.5)] ?? Number.NaN,
-    p99: times[Math.floor(times.length * 0.99)] ?? Number.NaN,
+    perSecond: sorted.length / seconds,
+    p50: sorted[Math.floor(sorted.length * 0.5)] ?? Number.NaN,
+    p99: sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN,
     refused,
-    clientCpu: (user + system) / 1e6 / elapsed,
-    serviceMs: (serviceCpuMs() - serviceBefore) / times.length,
+    clientCpu: (user + system) / 1e6 / seconds,
+    serviceMs: (serviceCpuMs() - serviceBefore) / sorted.length,
+  };
+}
+
+/** Searches: the same photographs again and again, which costs the service the same as new ones, since nothing is remembered of a query. */
+function repeated(): () => Uint8Array {
+  const requests = photos.map((body) => requestBytes({ path: '/search', contentType: 'image/jpeg', body }));
+  let serial = 0;
+  return () => requests[serial++ % requests.length]!;
+}
+
+/** Images to store: bytes behind the end of a JPEG make each upload a new file with the same picture. */
+function neverTheSame(): () => Uint8Array {
+  let serial = 0;
+  return () => {
+    const body = Buffer.concat([photos[serial++ % photos.length]!, Buffer.from(`#${serial}`)]);
+    return requestBytes({ path: '/index', contentType: 'image/jpeg', body });
   };
 }
 
@@ -128,7 +141,13 @@ async function stageCostsOnAllCores(): Promise<StageCosts> {
     }),
   );
   const mean = (stage: keyof StageCosts): number => copies.reduce((sum, costs) => sum + costs[stage], 0) / copies.length;
-  return { decode: mean('decode'), decodeWithThumbnail: mean('decodeWithThumbnail'), encode: mean('encode') };
+  return {
+    bareDecode: mean('bareDecode'),
+    bareDecodeWithThumbnail: mean('bareDecodeWithThumbnail'),
+    decode: mean('decode'),
+    decodeWithThumbnail: mean('decodeWithThumbnail'),
+    encode: mean('encode'),
+  };
 }
 
 /** Processor time of the service and its decoders so far, from /proc (clock ticks of 10 ms). */
@@ -146,8 +165,8 @@ function serviceCpuMs(): number {
 }
 
 /**
- * CPU milliseconds of each stage for one photograph, called directly, without queue, process or HTTP around it: our own decode (encoder
- * input and perceptual hash, for POST /index the thumbnail too) and the bare encoder. Medians of five runs over the photographs.
+ * Processor milliseconds of each stage for one photograph: decode (encoder input, perceptual hash and digest, for POST /index the thumbnail too) by the
+ * libraries and by our own function, and the bare encoder. Medians of five runs over the photographs.
  */
 async function stageCosts(): Promise<StageCosts> {
   restrictSharp();
@@ -166,7 +185,10 @@ async function stageCosts(): Promise<StageCosts> {
     }
     return figureOf(runs).median;
   };
+  const bare = { width: preprocessing.width, height: preprocessing.height, thumbnailSize: settings.thumbnailSize };
   const result = {
+    bareDecode: await cpuMs((photo) => decodeWithLibraries(photo, { ...bare, thumbnail: false })),
+    bareDecodeWithThumbnail: await cpuMs((photo) => decodeWithLibraries(photo, { ...bare, thumbnail: true })),
     decode: await cpuMs((photo) => decodeImage(photo, { ...settings, thumbnail: false })),
     decodeWithThumbnail: await cpuMs((photo) => decodeImage(photo, { ...settings, thumbnail: true })),
     encode: await cpuMs(() => runtime.run(tensor, 1)),

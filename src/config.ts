@@ -138,12 +138,7 @@ export const SETTINGS = {
     unit: 'bytes',
     description: 'Memory that all decodes together may be expected to take.',
   }),
-  encoderThreads: integer({
-    default: Math.ceil(availableParallelism() / 2),
-    min: 1,
-    max: 256,
-    description: 'Threads of the encoder on a CPU. Under load decoding needs most of the processors.',
-  }),
+  encoderThreads: integer({ default: Math.ceil(availableParallelism() / 2), min: 1, max: 256, description: 'CPU threads of the encoder.' }),
   encodeQueue: integer({ default: 256, min: 1, max: 100_000, description: 'Images that may wait for the encoder; more are refused.' }),
   batchSizeMax: integer({ default: 32, min: 1, max: 1024, description: 'Most images encoded together.' }),
   batchWaitMs: integer({
@@ -258,17 +253,12 @@ export function readServiceAddress(
   return { url, apiKey: flags.apiKey ?? environment.LIKENESS_API_KEY };
 }
 
-/** Defaults that differ from machine to machine, in words. */
-const DEFAULTS_BY_MACHINE: { readonly [Name in SettingName]?: string } = {
-  decoders: 'processors',
-  encoderThreads: 'half of the processors, rounded up',
-};
-
 /** docs/settings.md: the table for people. */
 export function settingsDocument(): string {
+  const byMachine: { readonly [name: string]: string } = { decoders: 'processors', encoderThreads: 'half of the processors' };
   const rows = (Object.keys(SETTINGS) as SettingName[]).map((name) => {
     const setting: Setting = SETTINGS[name];
-    const standard = DEFAULTS_BY_MACHINE[name] ?? (setting.default === '' ? 'none' : String(setting.default));
+    const standard = byMachine[name] ?? (setting.default === '' ? 'none' : String(setting.default));
     return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | ${standard} | ${setting.unit ?? ''} | ${setting.description} |`;
   });
   return `# Settings

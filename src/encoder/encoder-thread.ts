@@ -23,7 +23,10 @@ const RESTART_PAUSE_MAX_MS = 30_000;
 /** How long a worker may take to close before it is ended. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
-type Pending = { readonly resolve: (embeddings: Float32Array) => void; readonly reject: (error: Error) => void };
+/** What a batch gives: embeddings [count, D] and, where asked for, feature maps [count, channels, grid height, grid width]. */
+export type BatchOutputs = { readonly embeddings: Float32Array; readonly features?: Float32Array };
+
+type Pending = { readonly resolve: (outputs: BatchOutputs) => void; readonly reject: (error: Error) => void };
 
 /**
  * The encoder's worker thread seen from outside: one batch at a time, and a new worker in place of one that died, hung or keeps failing.
@@ -65,24 +68,24 @@ export class EncoderThread {
   }
 
   /**
-   * Embeddings [count, D] of `count` images, whose bytes are given away. Rejects with ENCODER_FAILED where the batch failed, its worker died
+   * Embeddings of `count` images, whose bytes are given away, with their feature maps where `features` asks an encoder that has them. Rejects with ENCODER_FAILED where the batch failed, its worker died
    * or no worker can be had; with a BatchHungError where it took longer than it may.
    */
-  async run(pixels: Uint8Array<ArrayBuffer>, count: number): Promise<Float32Array> {
+  async run(pixels: Uint8Array<ArrayBuffer>, count: number, features = false): Promise<BatchOutputs> {
     const worker = await this.liveWorker();
     const id = this.nextId++;
     let timer: NodeJS.Timeout | undefined;
     try {
-      const embeddings = await new Promise<Float32Array>((resolve, reject) => {
+      const outputs = await new Promise<BatchOutputs>((resolve, reject) => {
         this.pending = { id, resolve, reject };
         timer = setTimeout(() => {
           reject(new BatchHungError(this.options.batchTimeoutMs));
           this.abandon(worker);
         }, this.options.batchTimeoutMs);
-        worker.postMessage({ id, pixels, count } satisfies WorkerRequest, [pixels.buffer]);
+        worker.postMessage({ id, pixels, count, features } satisfies WorkerRequest, [pixels.buffer]);
       });
       this.failures = 0;
-      return embeddings;
+      return outputs;
     } catch (error) {
       if (this.worker === worker && ++this.failures >= FAILURES_MAX) this.abandon(worker);
       throw error;
@@ -170,7 +173,7 @@ export class EncoderThread {
             fail(fromErrorData(response.error));
             break;
           case 'embeddings':
-            if (this.pending?.id === response.id) this.pending.resolve(response.embeddings);
+            if (this.pending?.id === response.id) this.pending.resolve(response);
             break;
           case 'failed':
             if (this.pending?.id === response.id) this.pending.reject(fromErrorData(response.error));

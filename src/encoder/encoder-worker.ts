@@ -19,13 +19,19 @@ export type WorkerStart = {
 };
 
 /** To the worker: `count` images, each height x width x 3 bytes, one after the other; or null: close. */
-export type WorkerRequest = { readonly id: number; readonly pixels: Uint8Array; readonly count: number } | null;
+export type WorkerRequest = {
+  readonly id: number;
+  readonly pixels: Uint8Array;
+  readonly count: number;
+  /** Answer the feature maps too, of an encoder that has them. */
+  readonly features?: boolean;
+} | null;
 
-/** From the worker: ready (once), no start (once), the embeddings [count, D] of a batch, or the failure of a whole batch. */
+/** From the worker: ready (once), no start (once), the embeddings [count, D] of a batch (with feature maps where asked for), or the failure of a whole batch. */
 export type WorkerResponse =
   | { readonly kind: 'ready'; readonly device: Device; readonly runtime: string; readonly notTaken: readonly DeviceNotTaken[] }
   | { readonly kind: 'not-started'; readonly error: SearchErrorData }
-  | { readonly kind: 'embeddings'; readonly id: number; readonly embeddings: Float32Array }
+  | { readonly kind: 'embeddings'; readonly id: number; readonly embeddings: Float32Array; readonly features?: Float32Array }
   | { readonly kind: 'failed'; readonly id: number; readonly error: SearchErrorData };
 
 type Port = NonNullable<typeof parentPort>;
@@ -55,16 +61,19 @@ async function work(port: Port, start: WorkerStart): Promise<void> {
       port.close();
       return;
     }
-    const { id, pixels, count } = request;
+    const { id, pixels, count, features: wantsFeatures = false } = request;
     try {
       for (let index = 0; index < count; index++) {
         const rgb = pixels.subarray(index * imageSize, (index + 1) * imageSize);
         writeInputTensor({ pixels: { width, height, rgb }, preprocessing, target: input, index });
       }
-      const embeddings = await runtime.run(input.subarray(0, count * imageSize), count);
+      const batch = input.subarray(0, count * imageSize);
+      const outputs = wantsFeatures ? await runtime.runWithFeatures(batch, count) : { embeddings: await runtime.run(batch, count) };
       // Copied: the runtime may own the memory it answered with, and only our own can be given away.
-      const owned = embeddings.slice();
-      respond({ kind: 'embeddings', id, embeddings: owned }, [owned.buffer]);
+      const owned = outputs.embeddings.slice();
+      const features = 'features' in outputs ? outputs.features.slice() : undefined;
+      const transfer = [owned.buffer, ...(features === undefined ? [] : [features.buffer])];
+      respond({ kind: 'embeddings', id, embeddings: owned, ...(features !== undefined && { features }) }, transfer);
     } catch (error) {
       respond({ kind: 'failed', id, error: toErrorData(error, 'ENCODER_FAILED') });
     }

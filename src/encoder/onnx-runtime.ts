@@ -1,6 +1,6 @@
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { SearchError } from '../errors.js';
-import { checkSignature, type DeclaredValue, inputShape, type Runtime } from './runtime.js';
+import { checkSignature, type DeclaredValue, featuresOutput, inputShape, type Runtime } from './runtime.js';
 import { EMBEDDING_OUTPUT, PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
 
 /** Devices of ONNX Runtime in Node, by the name of their execution provider. */
@@ -21,14 +21,26 @@ export async function openOnnxRuntime(
     await session.release();
     throw error;
   }
+  const outputsOf = async (batch: Float32Array, count: number, names: readonly string[]): Promise<Float32Array[]> => {
+    const outputs = await session.run({ [PIXELS_INPUT]: new Tensor('float32', batch, inputShape(encoder, count)) }, names);
+    return Promise.all(
+      names.map(async (name) => {
+        const output = outputs[name];
+        if (output?.type !== 'float32') throw new Error(`Output ${name} is ${output?.type}, not float32.`);
+        return (await output.getData()) as Float32Array; // By its type, above.
+      }),
+    );
+  };
   return {
     device,
     version: `onnxruntime ${env.versions.node ?? env.versions.common}`,
     async run(batch, count) {
-      const outputs = await session.run({ [PIXELS_INPUT]: new Tensor('float32', batch, inputShape(encoder, count)) }, [EMBEDDING_OUTPUT]);
-      const embedding = outputs[EMBEDDING_OUTPUT];
-      if (embedding?.type !== 'float32') throw new Error(`Output ${EMBEDDING_OUTPUT} is ${embedding?.type}, not float32.`);
-      return (await embedding.getData()) as Float32Array; // By its type, above.
+      const [embeddings] = await outputsOf(batch, count, [EMBEDDING_OUTPUT]);
+      return embeddings!;
+    },
+    async runWithFeatures(batch, count) {
+      const [embeddings, features] = await outputsOf(batch, count, [EMBEDDING_OUTPUT, featuresOutput(encoder)]);
+      return { embeddings: embeddings!, features: features! };
     },
     close: () => session.release(),
   };

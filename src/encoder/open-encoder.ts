@@ -3,7 +3,7 @@ import { SearchError } from '../errors.js';
 import type { Pixels } from '../images/pixels.js';
 import { Batcher } from './batcher.js';
 import type { DeviceRequest } from './choose-device.js';
-import type { Embedding, Encoder } from './encoder.js';
+import type { Embedding, Encoder, FeatureMap } from './encoder.js';
 import { BatchHungError, EncoderThread } from './encoder-thread.js';
 import { readSavedEncoder } from './saved-encoder.js';
 
@@ -54,12 +54,22 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
     ...(workerUrl !== undefined && { workerUrl }),
   });
 
-  const run = async (items: readonly Pixels[]): Promise<readonly (Embedding | Error)[]> => {
+  const maps = encoder.manifest.outputs.features;
+  const run = async (items: readonly Item[]): Promise<readonly (Encoded | Error)[]> => {
     const start = performance.now();
     try {
-      const embeddings = await thread.run(joinPixels(items), items.length);
+      const wantsFeatures = maps !== undefined && items.some((item) => item.features);
+      const outputs = await thread.run(joinPixels(items.map(({ pixels }) => pixels)), items.length, wantsFeatures);
       onBatch?.(items.length, performance.now() - start);
-      return items.map((_, index) => unitVector(embeddings.slice(index * dimensions, (index + 1) * dimensions), dimensions));
+      return items.map((item, index) => {
+        const embedding = unitVector(outputs.embeddings.slice(index * dimensions, (index + 1) * dimensions), dimensions);
+        if (embedding instanceof Error || maps === undefined || outputs.features === undefined || !item.features) {
+          return embedding instanceof Error ? embedding : { embedding };
+        }
+        const { channels, grid } = maps;
+        const size = channels * grid.width * grid.height;
+        return { embedding, features: { channels, ...grid, values: outputs.features.slice(index * size, (index + 1) * size) } };
+      });
     } catch (error) {
       if (error instanceof BatchHungError) return items.map(() => error);
       throw error;
@@ -70,7 +80,7 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
   return {
     get description() {
       const { device: taken, runtime, notTaken } = thread.ready;
-      return { name, id, dimensions, preprocessing, device: taken, runtime, devicesNotTaken: notTaken };
+      return { name, id, dimensions, hasFeatures: maps !== undefined, preprocessing, device: taken, runtime, devicesNotTaken: notTaken };
     },
     get statistics() {
       return { ...batcher.statistics, restarts: thread.restarts };
@@ -81,8 +91,8 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
       if (pixels.width !== width || pixels.height !== height || pixels.rgb.length !== width * height * 3) {
         throw new Error(`Pixels are ${pixels.width}x${pixels.height}; the encoder takes ${width}x${height}. This is a bug.`);
       }
-      const { value, queueMs, runMs } = await batcher.add(pixels, request);
-      return { embedding: value, queueMs, encodeMs: runMs };
+      const { value, queueMs, runMs } = await batcher.add({ pixels, features: request.features ?? false }, request);
+      return { ...value, queueMs, encodeMs: runMs };
     },
     async close() {
       await batcher.close();
@@ -90,6 +100,10 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
     },
   };
 }
+
+/** An image to encode, and what it gives. */
+type Item = { readonly pixels: Pixels; readonly features: boolean };
+type Encoded = { readonly embedding: Embedding; readonly features?: FeatureMap };
 
 /** One block of bytes, so that a batch crosses to the worker by giving away one buffer. */
 function joinPixels(items: readonly Pixels[]): Uint8Array<ArrayBuffer> {

@@ -11,6 +11,8 @@ export type Runtime = {
   /** Name and version, for people. */
   readonly version: string;
   run(batch: Float32Array, count: number): Promise<Float32Array>;
+  /** The same with the local feature maps [count, channels, grid height, grid width]. Only of an encoder whose manifest has them. */
+  runWithFeatures(batch: Float32Array, count: number): Promise<{ readonly embeddings: Float32Array; readonly features: Float32Array }>;
   close(): Promise<void>;
 };
 
@@ -19,6 +21,13 @@ export type OpenRuntime = (encoder: SavedEncoder, options: { readonly device: De
 
 /** The one command that brings TensorFlow's GPU build; also in the error of who asks for it without. */
 export const TENSORFLOW_GPU_INSTALL = 'npm install @tensorflow/tfjs-node-gpu@4.22.0';
+
+/** Name of the feature maps' output. Throws where the encoder has none, which its callers must know. */
+export function featuresOutput({ manifest }: SavedEncoder): string {
+  const { features } = manifest.outputs;
+  if (features === undefined) throw new Error(`Encoder ${manifest.name} has no feature map. This is a bug.`);
+  return features.name;
+}
 
 /** Shape of the input tensor of `count` images. */
 export function inputShape(encoder: SavedEncoder, count: number): readonly [number, number, number, number] {
@@ -47,6 +56,8 @@ export function checkSignature(
   };
   expectShape(declared.inputs, PIXELS_INPUT, inputShape(encoder, 1).slice(1));
   expectShape(declared.outputs, EMBEDDING_OUTPUT, [manifest.dimensions]);
+  const { features } = manifest.outputs;
+  if (features !== undefined) expectShape(declared.outputs, features.name, [features.channels, features.grid.height, features.grid.width]);
 }
 
 /** A size that the program leaves open agrees with any. */

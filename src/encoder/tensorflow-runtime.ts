@@ -2,7 +2,7 @@ import type * as TensorFlow from '@tensorflow/tfjs-core';
 import type { OnnxModel, OnnxNode, OnnxTensor } from '../compile/onnx-model.js';
 import { decodeModel } from '../compile/onnx-reader.js';
 import { SearchError } from '../errors.js';
-import { checkSignature, inputShape, type Runtime, TENSORFLOW_GPU_INSTALL } from './runtime.js';
+import { checkSignature, featuresOutput, inputShape, type Runtime, TENSORFLOW_GPU_INSTALL } from './runtime.js';
 import { EMBEDDING_OUTPUT, PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
 import { CONVOLUTIONS } from './tensorflow-convolutions.js';
 import { NodeArguments, type Operator, type Tf } from './tensorflow-node.js';
@@ -32,21 +32,29 @@ export async function openTensorFlowRuntime(
     );
   }
   const constants = new Map(model.graph.initializers.map((tensor) => [tensor.name, constantOf(tf, tensor)]));
+  const outputsOf = async (batch: Float32Array, count: number, names: readonly string[]): Promise<Float32Array[]> => {
+    const outputs = tf.tidy(() => {
+      const values = new Map<string, TensorFlow.Tensor>(constants);
+      values.set(PIXELS_INPUT, tf.tensor(batch, [...inputShape(encoder, count)], 'float32'));
+      for (const node of model.graph.nodes) execute(tf, node, values);
+      return names.map((name) => values.get(name)!); // The graph writes them: checked when it was read.
+    });
+    try {
+      return await Promise.all(outputs.map(async (output) => (await output.data()) as Float32Array)); // The signature says float32.
+    } finally {
+      for (const output of outputs) output.dispose();
+    }
+  };
   return {
     device,
     version,
     async run(batch, count) {
-      const embedding = tf.tidy(() => {
-        const values = new Map<string, TensorFlow.Tensor>(constants);
-        values.set(PIXELS_INPUT, tf.tensor(batch, [...inputShape(encoder, count)], 'float32'));
-        for (const node of model.graph.nodes) execute(tf, node, values);
-        return values.get(EMBEDDING_OUTPUT)!; // The graph writes it: checked when it was read.
-      });
-      try {
-        return (await embedding.data()) as Float32Array; // The signature says float32.
-      } finally {
-        embedding.dispose();
-      }
+      const [embeddings] = await outputsOf(batch, count, [EMBEDDING_OUTPUT]);
+      return embeddings!;
+    },
+    async runWithFeatures(batch, count) {
+      const [embeddings, features] = await outputsOf(batch, count, [EMBEDDING_OUTPUT, featuresOutput(encoder)]);
+      return { embeddings: embeddings!, features: features! };
     },
     async close() {
       for (const tensor of constants.values()) tensor.dispose();

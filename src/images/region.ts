@@ -1,5 +1,6 @@
 import { SearchError } from '../errors.js';
 import type { Pixels } from './pixels.js';
+import type { Preprocessing } from './preprocessing.js';
 
 /** A rectangle of a picture, in fractions of its upright width and height: x and y of its upper left corner, all of it within 0..1. */
 export type Region = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
@@ -36,4 +37,29 @@ function span(fraction: number, share: number, pixels: number): { readonly start
   const start = Math.min(pixels - 1, Math.max(0, Math.round(fraction * pixels)));
   const end = Math.min(pixels, Math.max(start + 1, Math.round((fraction + share) * pixels)));
   return { start, length: end - start };
+}
+
+/**
+ * What a region of an encoder's input shows of the upright picture: the input is the middle of it (`cover`), all of it in a border (`contain`) or all of it
+ * (`stretch`). Clipped to the picture.
+ */
+export function pictureRegion(
+  region: Region,
+  of: {
+    readonly preprocessing: Pick<Preprocessing, 'width' | 'height' | 'fit'>;
+    readonly picture: { readonly width: number; readonly height: number };
+  },
+): Region {
+  const { preprocessing, picture } = of;
+  if (preprocessing.fit === 'stretch') return region;
+  const scales = [preprocessing.width / picture.width, preprocessing.height / picture.height];
+  const scale = preprocessing.fit === 'cover' ? Math.max(...scales) : Math.min(...scales);
+  const along = (start: number, length: number, input: number, whole: number): readonly [number, number] => {
+    const share = input / (whole * scale); // of the picture that the input is long
+    const toPicture = (at: number): number => Math.min(1, Math.max(0, 0.5 + (at - 0.5) * share));
+    return [toPicture(start), toPicture(start + length) - toPicture(start)];
+  };
+  const [x, width] = along(region.x, region.width, preprocessing.width, picture.width);
+  const [y, height] = along(region.y, region.height, preprocessing.height, picture.height);
+  return { x, y, width, height };
 }

@@ -7,8 +7,8 @@ import { parentPort } from 'node:worker_threads';
 import { type Sketch, sketchOfThumbnail } from '../images/sketch.js';
 import { type Alignment, alignmentQuery, alignPictures } from '../matching/align-pictures.js';
 
-/** A stored picture to compare with; `sequence` names it for ever. */
-export type Candidate = { readonly sequence: number; readonly thumbnail: Uint8Array };
+/** A picture to compare with. `sequence` names a stored one for ever; undefined: its sketch is not worth keeping. */
+export type Candidate = { readonly sequence: number | undefined; readonly thumbnail: Uint8Array };
 
 /** To the worker; null: end. */
 export type AlignmentRequest = {
@@ -30,6 +30,7 @@ const SKETCHES_KEPT = 4096;
 function work(port: Port): void {
   const sketches = new Map<number, Promise<Sketch | undefined>>();
   const sketchOf = ({ sequence, thumbnail }: Candidate): Promise<Sketch | undefined> => {
+    if (sequence === undefined) return sketchOfThumbnail(thumbnail).catch(() => undefined);
     const known = sketches.get(sequence);
     // Back to the young end, so that what is dropped is what was not asked for longest.
     sketches.delete(sequence);

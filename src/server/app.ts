@@ -27,6 +27,7 @@ import { createPipeline } from './pipeline.js';
 import { createReadiness } from './readiness.js';
 import { createRequestLedger, type RequestLedger } from './request-ledger.js';
 import { collectionRoutes } from './routes/collections.js';
+import { comparingRoutes } from './routes/comparing.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { imageRoutes } from './routes/images.js';
@@ -215,6 +216,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
 
   await app.register(healthRoutes, context);
   await app.register(searchingRoutes, context);
+  await app.register(comparingRoutes, context);
   await app.register(indexingRoutes, context);
   await app.register(imageRoutes, context);
   await app.register(collectionRoutes, context);

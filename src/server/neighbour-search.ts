@@ -5,15 +5,19 @@ import { DIHEDRAL_VARIANTS } from '../images/perceptual-hash.js';
 import { foldCopies } from '../matching/fold-copies.js';
 import { grouped, matchKind } from '../matching/match-kind.js';
 import { UNFITTED_SCORES } from '../matching/score-model.js';
+import { createRegionFinder } from './compared-regions.js';
 import type { Query, QueryView } from './query-examples.js';
 import { bestOfEach, distanceOf, HASH_LIMITS, type Match, matchesOf, VERIFIED_MAX, verified } from './query-matches.js';
 import type { RequestLife } from './request-ledger.js';
 import { cursorAfter, type ParsedSearch } from './search-request.js';
-import { MAX_K, type SearchAnswer } from './search-schemas.js';
+import { MAX_K, type RegionsAnswer, type SearchAnswer } from './search-schemas.js';
 import type { ServerContext } from './server-context.js';
 import type { OpenCollection } from './tenancy.js';
 
 type Answer = Static<typeof SearchAnswer>;
+type Regions = Static<typeof RegionsAnswer>;
+
+const NO_REGIONS: Regions = { available: false, reason: 'The image was removed meanwhile.' };
 
 /** One page of results, and how long the catalogue took. */
 export type FoundPage = Pick<Answer, 'results' | 'nextCursor'> & { readonly searchMs: number };
@@ -29,8 +33,11 @@ export type NeighbourSearch = (
 const HASH_MATCHES_MAX = 100;
 
 /** Counts its time as stage `search`. A page is a part of one longer list, so a page asks for all that come before it too. */
-export function createNeighbourSearch(context: Pick<ServerContext, 'catalogue' | 'monitoring' | 'verifier'>): NeighbourSearch {
+export function createNeighbourSearch(
+  context: Pick<ServerContext, 'catalogue' | 'monitoring' | 'verifier' | 'encoder' | 'encodeImage'>,
+): NeighbourSearch {
   const { catalogue, monitoring, verifier } = context;
+  const regionsOf = createRegionFinder(context);
   return async (life, search, { collection, query: asked, without }) => {
     const startedAt = performance.now();
     const { query, offset } = search;
@@ -56,7 +63,9 @@ export function createNeighbourSearch(context: Pick<ServerContext, 'catalogue' |
       : sorted;
     const searchMs = performance.now() - startedAt;
     monitoring.observeStage('search', searchMs);
-    const results = toResults(search, collection, matches.slice(offset, end));
+    const page = matches.slice(offset, end);
+    const regions = search.includesRegions ? await regionsOf(life, { query: asked, collection, page }) : undefined;
+    const results = toResults(search, collection, page, regions);
     const nextCursor = matches.length > end ? cursorAfter(end) : undefined;
     return { results, ...(nextCursor !== undefined && { nextCursor }), searchMs };
   };
@@ -69,7 +78,12 @@ function hashesOf({ hashQuality, traits }: Query, { view, perceptualHash }: Quer
   return [perceptualHash, ...DIHEDRAL_VARIANTS.filter((variant) => variant !== 'original').map((variant) => traits.hashes[variant])];
 }
 
-function toResults({ fold, includesVector }: ParsedSearch, collection: OpenCollection, matches: readonly Match[]): Answer['results'] {
+function toResults(
+  { fold, includesVector }: ParsedSearch,
+  collection: OpenCollection,
+  matches: readonly Match[],
+  regions: ReadonlyMap<ImageId, Regions> | undefined,
+): Answer['results'] {
   const entries = fold ? foldCopies(matches, isCopy) : matches.map((kept) => ({ kept, folded: [] as Match[] }));
   return entries.map(({ kept, folded }) => {
     const { id, similarity: score, metadata, match, view, band, embedding } = kept;
@@ -78,6 +92,7 @@ function toResults({ fold, includesVector }: ParsedSearch, collection: OpenColle
       band: { ...band, probability: Math.round(band.probability * 10_000) / 10_000 },
       ...(view !== 'original' && { view }),
       ...(fold && { folded: folded.map((copy) => copy.id) }),
+      ...(regions !== undefined && { regions: regions.get(id) ?? NO_REGIONS }),
       ...(includesVector && embedding !== undefined && { vector: Array.from(embedding) }),
     };
   });

@@ -1,6 +1,6 @@
 /** Bytes to embedding: wait, decode, wait, encode. The main thread only awaits; the time of each stage is kept and counted. */
 import { performance } from 'node:perf_hooks';
-import type { Embedding, Encoder } from '../encoder/encoder.js';
+import type { Embedding, Encoder, FeatureMap } from '../encoder/encoder.js';
 import { SearchError } from '../errors.js';
 import type { DecodedImage, ImageDecoder } from '../images/image-decoder.js';
 import type { DihedralVariant } from '../images/perceptual-hash.js';
@@ -13,6 +13,8 @@ import type { RequestLife } from './request-ledger.js';
 export type EncodedImage = {
   readonly image: DecodedImage;
   readonly embedding: Embedding;
+  /** Where it was asked for and the encoder has one. */
+  readonly features: FeatureMap | undefined;
   /** The views asked for. */
   readonly views: readonly EncodedView[];
   readonly queueMs: number;
@@ -36,6 +38,8 @@ export type EncodeImage = (
     readonly views?: readonly DihedralVariant[];
     /** The image is to have its CopyTraits. */
     readonly traits?: boolean;
+    /** The image is to have its feature map. */
+    readonly features?: boolean;
   },
 ) => Promise<EncodedImage>;
 
@@ -47,7 +51,7 @@ export function createPipeline(parts: {
   readonly monitoring: Monitoring;
 }): EncodeImage {
   const { decoder, encoder, turns, monitoring } = parts;
-  return async (bytes, { life, thumbnail, crop, views = [], traits = false }) => {
+  return async (bytes, { life, thumbnail, crop, views = [], traits = false, features: wantsFeatures = false }) => {
     const { caller, deadline, signal } = life;
     const askedAt = performance.now();
     const giveBack = await turns.take({ caller, places: 1 + views.length, signal });
@@ -61,8 +65,10 @@ export function createPipeline(parts: {
       signal.throwIfAborted();
       const { image, times } = await decoder.decode(bytes, { thumbnail, crop, views, traits, deadline, signal });
       const turned = image.views ?? [];
-      const [first, ...others] = await Promise.all([image, ...turned].map(({ pixels }) => encoder.encode(pixels, { deadline, signal })));
-      const { embedding, queueMs: encodeQueueMs, encodeMs } = first!; // the image's own, of a list that begins with it
+      const [first, ...others] = await Promise.all(
+        [image, ...turned].map(({ pixels }, at) => encoder.encode(pixels, { deadline, signal, features: wantsFeatures && at === 0 })),
+      );
+      const { embedding, features, queueMs: encodeQueueMs, encodeMs } = first!; // the image's own, of a list that begins with it
       if (embedding.length !== encoder.description.dimensions) {
         throw new SearchError('ENCODER_FAILED', `The encoder gave ${embedding.length} dimensions, not ${encoder.description.dimensions}.`);
       }
@@ -71,7 +77,7 @@ export function createPipeline(parts: {
       monitoring.observeStage('decode', times.decodeMs);
       monitoring.observeStage('encode', encodeMs);
       const encodedViews = turned.map(({ view, perceptualHash }, at) => ({ view, perceptualHash, embedding: others[at]!.embedding }));
-      return { image, embedding, views: encodedViews, queueMs, decodeMs: times.decodeMs, encodeMs };
+      return { image, embedding, features, views: encodedViews, queueMs, decodeMs: times.decodeMs, encodeMs };
     }
   };
 }

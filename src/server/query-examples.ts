@@ -6,6 +6,7 @@ import type { CopyTraits } from '../images/image-decoder.js';
 import type { DihedralVariant } from '../images/perceptual-hash.js';
 import type { Region } from '../images/region.js';
 import { combineExamples } from '../matching/combine-examples.js';
+import { type MappedPicture, mappedPicture } from './mapped-picture.js';
 import type { EncodedImage } from './pipeline.js';
 import type { RequestLife } from './request-ledger.js';
 import type { ServerContext } from './server-context.js';
@@ -26,6 +27,8 @@ export type Examples = {
   readonly views: readonly DihedralVariant[];
   /** Edited copies are to be found: {@link Query.traits} are wanted where the query is one picture. */
   readonly traits: boolean;
+  /** Regions are to be compared: {@link Query.mapped} is wanted where the query is one picture. */
+  readonly features: boolean;
 };
 
 export type QueryTimes = { readonly queueMs: number; readonly decodeMs: number; readonly encodeMs: number };
@@ -41,6 +44,8 @@ export type Query = {
   readonly sha256: Uint8Array | undefined;
   /** Of a query that is one picture, where they were asked for. */
   readonly traits: CopyTraits | undefined;
+  /** Likewise. */
+  readonly mapped: MappedPicture | undefined;
   readonly times: QueryTimes;
 };
 
@@ -67,24 +72,32 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
     return encodedQuery(life, examples, isOne);
   };
 
-  /** A stored picture as it is: nothing is to be decoded but, where edited copies are looked for, its thumbnail. */
-  async function storedQuery(life: RequestLife, { collection, traits: areWanted }: Examples, id: ImageId): Promise<Query> {
+  /** A stored picture as it is: it is decoded only where edited copies or regions are looked for. */
+  async function storedQuery(life: RequestLife, { collection, traits, features }: Examples, id: ImageId): Promise<Query> {
     const [record, embedding] = await Promise.all([life.bound(catalogue.get(collection, id)), storedEmbedding(life, collection, id)]);
     const { perceptualHash, perceptualHashQuality = null, sha256 } = foundAs(record, id);
-    const decoded = areWanted
-      ? await encodeImage(foundAs(await life.bound(catalogue.thumbnail(collection, id)), id), { life, thumbnail: false, traits: true })
-      : undefined;
-    const times = decoded ?? { queueMs: 0, decodeMs: 0, encodeMs: 0 };
-    const views = [{ view: 'original' as const, embedding, perceptualHash }];
-    return { views, hashQuality: perceptualHashQuality, sha256, traits: decoded?.image.traits, times };
+    const decoded =
+      traits || features
+        ? await encodeImage(await storedPicture(life, collection, id), { life, thumbnail: false, traits, features })
+        : undefined;
+    const { queueMs, decodeMs, encodeMs } = decoded ?? { queueMs: 0, decodeMs: 0, encodeMs: 0 };
+    return {
+      views: [{ view: 'original' as const, embedding, perceptualHash }],
+      hashQuality: perceptualHashQuality,
+      sha256,
+      traits: decoded?.image.traits,
+      mapped: features && decoded !== undefined ? mappedPicture(decoded) : undefined,
+      times: { queueMs, decodeMs, encodeMs },
+    };
   }
 
   async function encodedQuery(life: RequestLife, examples: Examples, isOne: boolean): Promise<Query> {
     const { collection, pictures, negativePictures, positiveIds, negativeIds, embedding, crop, views } = examples;
     const traits = examples.traits && isOne;
+    const features = examples.features && isOne;
     const encode = (bytes: Uint8Array): Promise<EncodedImage> => encodeImage(bytes, { life, thumbnail: false });
     const encodePositive = (bytes: Uint8Array): Promise<EncodedImage> =>
-      encodeImage(bytes, { life, thumbnail: false, crop, views, traits });
+      encodeImage(bytes, { life, thumbnail: false, crop, views, traits, features });
     const stored = (id: ImageId): Promise<Embedding> => storedEmbedding(life, collection, id);
     const isDecoded = crop !== undefined || views.length > 0;
     const [encoded, encodedNegatives, fromIds, fromNegativeIds] = await Promise.all([
@@ -104,7 +117,7 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
     const [only] = encoded;
     if (!isOne || only === undefined) {
       const view = { view: 'original' as const, embedding: combined, perceptualHash: undefined };
-      return { views: [view], hashQuality: null, sha256: undefined, traits: undefined, times };
+      return { views: [view], hashQuality: null, sha256: undefined, traits: undefined, mapped: undefined, times };
     }
     const { perceptualHash, perceptualHashQuality, sha256 } = only.image;
     return {
@@ -113,6 +126,7 @@ export function createExampleReader(context: Pick<ServerContext, 'catalogue' | '
       // The bytes are the whole picture's, and of a stored one's thumbnail they are not the file's.
       sha256: crop === undefined && pictures.length === 1 ? sha256 : undefined,
       traits: only.image.traits,
+      mapped: features ? { ...mappedPicture(only), crop } : undefined,
       times,
     };
   }

@@ -43,7 +43,8 @@ function toMatch(neighbour: Neighbour, { query, view, scores }: Parameters<typeo
   return { ...neighbour, view: match === 'similar' ? view.view : nearest.view, match, band };
 }
 
-function speaks(qualities: readonly (number | null)[]): boolean {
+/** Whether hashes of these qualities say anything; unknown ones are trusted. */
+export function speaks(qualities: readonly (number | null)[]): boolean {
   return qualities.every((quality) => quality === null || quality >= HASH_LIMITS.qualityMin);
 }
 

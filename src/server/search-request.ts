@@ -25,11 +25,14 @@ export type ParsedSearch = {
   readonly groups: boolean;
   readonly fold: boolean;
   readonly includesVector: boolean;
+  readonly includesRegions: boolean;
 };
 
 const DEFAULT_K = 10;
 /** Folding compares results with each other, so there is a bound on how many. */
 const MAX_K_FOLDED = 200;
+/** Regions need every result encoded again. */
+const MAX_K_WITH_REGIONS = 20;
 const MIRRORED: readonly DihedralVariant[] = ['flipX', 'flipY'];
 const TURNED: readonly DihedralVariant[] = ['rotate90', 'rotate180', 'rotate270'];
 const MIRRORED_AND_TURNED: readonly DihedralVariant[] = [...MIRRORED, ...TURNED, 'flipPlus1', 'flipMinus1'];
@@ -44,6 +47,10 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
   const { groups = false, fold = false, views } = options;
   if (fold && size > MAX_K_FOLDED)
     throw new SearchError('INVALID_REQUEST', `With fold=true k is at most ${MAX_K_FOLDED}; ${size} were asked for.`);
+  const included = include?.split(',') ?? [];
+  if (included.includes('regions') && size > MAX_K_WITH_REGIONS) {
+    throw new SearchError('INVALID_REQUEST', `With include=regions k is at most ${MAX_K_WITH_REGIONS}; ${size} were asked for.`);
+  }
   return {
     collection,
     query: {
@@ -52,13 +59,14 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
       ...(filter !== undefined && { filter: parseFilterText(filter) }),
       ...(ef !== undefined && { ef }),
       ...(exact !== undefined && { exact }),
-      ...((include === 'vector' || fold) && { withEmbedding: true }),
+      ...((included.includes('vector') || fold) && { withEmbedding: true }),
     },
     offset: cursor === undefined ? 0 : parseCursor(cursor),
     views: views === undefined ? [] : views === 'mirror' ? MIRRORED : views === 'turn' ? TURNED : MIRRORED_AND_TURNED,
     groups,
     fold,
-    includesVector: include === 'vector',
+    includesVector: included.includes('vector'),
+    includesRegions: included.includes('regions'),
     url: options.url,
     positiveIds: parseIds(options.id),
     negativeIds: parseIds(options.negativeId),

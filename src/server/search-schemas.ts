@@ -13,6 +13,33 @@ export const BandAnswer = Type.Object(
   },
   { ...closed, description: 'same, near: copies; related: more alike than 99 of 100 random pairs.' },
 );
+/** What one picture is to another. */
+export const MatchAnswer = Type.Union([Type.Literal('same'), Type.Literal('edited'), Type.Literal('similar')], {
+  description: 'same picture, an edited copy of it, or one like it. Copies are told of queries that are one picture only.',
+});
+const BoxAnswer = Type.Object(
+  { x: Type.Number(), y: Type.Number(), width: Type.Number(), height: Type.Number() },
+  { ...closed, description: 'In fractions of the upright picture.' },
+);
+/** Where two pictures are alike. */
+export const RegionsAnswer = Type.Union(
+  [
+    Type.Object(
+      {
+        available: Type.Literal(true),
+        pairs: Type.Array(
+          Type.Object({ a: BoxAnswer, b: BoxAnswer, similarity: Type.Number({ description: 'Cosine of local features.' }) }, closed),
+        ),
+      },
+      closed,
+    ),
+    Type.Object({ available: Type.Literal(false), reason: Type.String() }, closed),
+  ],
+  {
+    description:
+      'Parts of query (a) and result (b) that look alike to the encoder, best first; not available of encoders without local features.',
+  },
+);
 const Milliseconds = Type.Number({ minimum: 0 });
 
 /** Most examples of one kind (ids, and likewise files) in one search. */
@@ -47,7 +74,12 @@ const searchOptions = {
     }),
   ),
   fold: Type.Optional(Type.Boolean({ description: 'Fold copies among the results of a page under the best of them; k at most 200.' })),
-  include: Type.Optional(Type.String({ pattern: '^vector$', description: 'vector: the embedding of each result.' })),
+  include: Type.Optional(
+    Type.String({
+      pattern: '^(vector|regions|vector,regions|regions,vector)$',
+      description: 'vector: the embedding of each result. regions: where it is like the query, which is to be one picture; k at most 20.',
+    }),
+  ),
   k: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'Most results; 10 if not given.' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_K, description: 'The same as k.' })),
   minScore: Type.Optional(Type.Number({ minimum: -1, maximum: 1, description: 'Least score of a result.' })),
@@ -90,12 +122,11 @@ export const SearchAnswer = Type.Object(
           score: Cosine,
           metadata: MetadataObject,
           thumbnailUrl: Type.String(),
-          match: Type.Union([Type.Literal('same'), Type.Literal('edited'), Type.Literal('similar')], {
-            description: 'same picture, an edited copy of it, or one like it. Copies are told of queries that are one picture only.',
-          }),
+          match: MatchAnswer,
           band: BandAnswer,
           view: Type.Optional(Type.String({ description: 'How the query was turned or mirrored to match so; absent where it was not.' })),
           folded: Type.Optional(Type.Array(Type.String(), { description: 'Copies folded under this result, where fold=true.' })),
+          regions: Type.Optional(RegionsAnswer),
           vector: Type.Optional(Type.Array(Type.Number(), { description: "The image's embedding, where include=vector asked for it." })),
         },
         closed,

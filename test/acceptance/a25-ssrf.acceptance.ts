@@ -18,16 +18,65 @@ const KEY = 'write-key-0123456789';
 
 /** Ways to write an address that leads to this machine or into a special network. */
 const HOSTS: readonly string[] = [
-  ...['127.0.0.1', '127.1', '127.0.1', '127.255.255.254', '0.0.0.0', '0', '0x7f000001', '0x7f.0.0.1', '2130706433', '017700000001', '0177.0.0.1'],
-  ...['[::1]', '[::]', '[::ffff:127.0.0.1]', '[::ffff:7f00:1]', '[0:0:0:0:0:ffff:127.0.0.1]', '[64:ff9b::7f00:1]', '[::127.0.0.1]', '[fe80::1]', '[fc00::1]'],
+  ...[
+    '127.0.0.1',
+    '127.1',
+    '127.0.1',
+    '127.255.255.254',
+    '0.0.0.0',
+    '0',
+    '0x7f000001',
+    '0x7f.0.0.1',
+    '2130706433',
+    '017700000001',
+    '0177.0.0.1',
+  ],
+  ...[
+    '[::1]',
+    '[::]',
+    '[::ffff:127.0.0.1]',
+    '[::ffff:7f00:1]',
+    '[0:0:0:0:0:ffff:127.0.0.1]',
+    '[64:ff9b::7f00:1]',
+    '[::127.0.0.1]',
+    '[fe80::1]',
+    '[fc00::1]',
+  ],
   ...['localhost', 'LOCALHOST', 'localhost.', 'a.localhost', 'ip6-localhost', '127.0.0.1.', '①②⑦.⓪.⓪.①', '127。0。0。1', '127%2e0%2e0%2e1'],
-  ...['10.0.0.1', '172.16.0.1', '192.168.0.1', '169.254.169.254', '100.64.0.1', '192.0.0.1', '198.18.0.1', '224.0.0.1', '240.0.0.1', '255.255.255.255'],
+  ...[
+    '10.0.0.1',
+    '172.16.0.1',
+    '192.168.0.1',
+    '169.254.169.254',
+    '100.64.0.1',
+    '192.0.0.1',
+    '198.18.0.1',
+    '224.0.0.1',
+    '240.0.0.1',
+    '255.255.255.255',
+  ],
 ];
 
 function urlsFor(port: number): readonly string[] {
-  const hosts = HOSTS.flatMap((host) => [`http://${host}:${port}/a.png`, `https://${host}:${port}/a.png`, `http://user:pass@${host}:${port}/`]);
-  const schemes = ['file:///etc/passwd', `ftp://127.0.0.1:${port}/`, `gopher://127.0.0.1:${port}/_x`, 'data:image/png;base64,AAAA', 'javascript:1', `//127.0.0.1:${port}/`];
-  const tricks = [`http://example.com@127.0.0.1:${port}/`, `http://127.0.0.1:${port}#@example.com/`, `http://127.0.0.1:${port}\\@example.com/`, `http:127.0.0.1:${port}/`];
+  const hosts = HOSTS.flatMap((host) => [
+    `http://${host}:${port}/a.png`,
+    `https://${host}:${port}/a.png`,
+    `http://user:pass@${host}:${port}/`,
+  ]);
+  const schemes = [
+    'file:///etc/passwd',
+    `ftp://127.0.0.1:${port}/`,
+    `gopher://127.0.0.1:${port}/_x`,
+    'data:image/png;base64,AAAA',
+    'javascript:1',
+    `//127.0.0.1:${port}/`,
+  ];
+  const tricks = [
+    `http://example.com@127.0.0.1:${port}/`,
+    `http://127.0.0.1:${port}#@example.com/`,
+    `http://127.0.0.1:${port}\\@example.com/`,
+    `http:127.0.0.1:${port}/`,
+  ];
   return [...hosts, ...schemes, ...tricks, 'http://', 'x', ' ', `http://127.0.0.1\r\n:${port}/`];
 }
 
@@ -50,7 +99,9 @@ test('no URL makes the service connect to this machine or a special network', as
   let asked = 0;
   try {
     for (const isAllowed of [true, false]) {
-      const flags = isAllowed ? ['--allow-url-fetch', '--url-fetch-ports', `80,443,${port}`, '--api-keys', `write:${KEY}`] : ['--api-keys', `write:${KEY}`];
+      const flags = isAllowed
+        ? ['--allow-url-fetch', '--url-fetch-ports', `80,443,${port}`, '--api-keys', `write:${KEY}`]
+        : ['--api-keys', `write:${KEY}`];
       const service = await startService({ data: join(folder, String(isAllowed)), flags });
       try {
         const headers = { 'x-api-key': KEY, 'content-type': 'application/json' };
@@ -63,7 +114,8 @@ test('no URL makes the service connect to this machine or a special network', as
             asked += 1;
             const { code } = (await response.json()) as { code: string };
             if (isAllowed) answers.add(`${response.status} ${code}`);
-            if (response.status < 400 || response.status >= 500) wrong.push(`${isAllowed ? 'on' : 'off'} ${url}: ${response.status} ${code}`);
+            if (response.status < 400 || response.status >= 500)
+              wrong.push(`${isAllowed ? 'on' : 'off'} ${url}: ${response.status} ${code}`);
           }
         });
         assert.equal(await service.stop(), 0);
@@ -79,7 +131,11 @@ test('no URL makes the service connect to this machine or a special network', as
         atLeast('requests', asked, 4 * urls.length),
         atMost('connections to the canary', hits, 0),
         atMost('answers other than 4xx', wrong.length, 0),
-        atMost('different codes of refusal that an asker could tell hosts apart by', [...answers].filter((answer) => !/INVALID_REQUEST/.test(answer)).length, 1),
+        atMost(
+          'different codes of refusal that an asker could tell hosts apart by',
+          [...answers].filter((answer) => !/INVALID_REQUEST/.test(answer)).length,
+          1,
+        ),
       ],
     });
   } finally {

@@ -15,6 +15,21 @@ const LEAST_FIRST = 0.95;
 const LEAST_CALLED_COPY = 0.9;
 const MOST_LOOK_ALIKES = 0.02;
 
+/**
+ * Pictures of the set that are edited copies of each other, found by this test and checked by eye: mirrored leopards, a ball on another ground, a platypus
+ * in a vignette, a beaver retouched. Not among them: two minarets in one mask, and one symbol drawn three times, which are taken for copies wrongly.
+ */
+const COPIES_IN_THE_SET: readonly (readonly [string, string])[] = [
+  ['Leopards/image_0021.jpg', 'Leopards/image_0121.jpg'],
+  ['Leopards/image_0041.jpg', 'Leopards/image_0141.jpg'],
+  ['Leopards/image_0061.jpg', 'Leopards/image_0161.jpg'],
+  ['beaver/image_0001.jpg', 'beaver/image_0012.jpg'],
+  ['platypus/image_0004.jpg', 'platypus/image_0011.jpg'],
+  ['soccer_ball/image_0013.jpg', 'soccer_ball/image_0058.jpg'],
+];
+const isCopyOf = (one: string, other: string): boolean =>
+  COPIES_IN_THE_SET.some((pair) => pair.some((name) => one.endsWith(name)) && pair.some((name) => other.endsWith(name)));
+
 type Result = { readonly id: string; readonly match: string; readonly band: { readonly name: string } };
 type Answer = { readonly results: readonly Result[]; readonly tookMs: { readonly search: number } };
 
@@ -49,11 +64,13 @@ test('an edited picture finds its original first, as a copy, and takes no look-a
         if (answer.results[0]?.id !== name) missed.push(name);
         const original = answer.results.find(({ id }) => id === name);
         if (original?.match !== 'same' && original?.match !== 'edited') uncalled.push(name);
-        const alike = answer.results.filter(({ id, match }) => id !== name && dirname(id) === dirname(name) && match === 'edited');
+        const alike = answer.results.filter(
+          ({ id, match }) => id !== name && dirname(id) === dirname(name) && match === 'edited' && !isCopyOf(id, name),
+        );
         taken.push(...alike.slice(0, 1).map(({ id }) => `${name} ${id}`));
         const near = answer.results.filter(({ band }) => band.name === 'near' || band.name === 'same');
         total.bands += near.length;
-        total.rightBands += near.filter(({ id }) => id === name).length;
+        total.rightBands += near.filter(({ id }) => id === name || isCopyOf(id, name)).length;
       });
       total.first += ORIGINALS - missed.length;
       total.copies += ORIGINALS - uncalled.length;
@@ -64,7 +81,9 @@ test('an edited picture finds its original first, as a copy, and takes no look-a
         `${attack}: first ${percent(ORIGINALS - missed.length)}, same or edited ${percent(ORIGINALS - uncalled.length)}, a look-alike edited ${percent(taken.length)}; ` +
           `search ${searchMs[ORIGINALS >> 1]} ms median, ${searchMs[Math.floor(ORIGINALS * 0.95)]} ms for 95 of 100`,
       );
-      console.log(`  missed ${missed.slice(0, 5)}; not called a copy ${uncalled.slice(0, 5)}; taken for copies ${taken.slice(0, 5).join('; ')}`);
+      console.log(
+        `  missed ${missed.slice(0, 5)}; not called a copy ${uncalled.slice(0, 5)}; taken for copies ${taken.slice(0, 5).join('; ')}`,
+      );
     }
     const queries = ORIGINALS * EDITS.length;
     const [first, copies, lookAlikes] = [total.first / queries, total.copies / queries, total.lookAlikes / queries];

@@ -30,6 +30,7 @@ async function choose(requested: DeviceRequest, behaviours: Partial<Record<Devic
         const embeddings = await cpu.run(batch, count);
         return behaviour.wrong ? embeddings.toReversed() : embeddings;
       },
+      runWithFeatures: (batch, count) => cpu.runWithFeatures(batch, count),
       async close() {
         closed.push(device);
         await cpu.close();

@@ -51,12 +51,13 @@ export async function startApplication(
     readonly decoder?: ImageDecoder;
     readonly encoder?: Encoder;
     readonly catalogue?: Catalogue;
+    readonly hasFeatures?: boolean;
     readonly onRoute?: (route: RouteOptions) => void;
   } = {},
 ): Promise<TestApplication> {
   const settings = readSettings({ decoders: 1, metricsPort: 0, ...flags }, {});
   const folder = await mkdtemp(join(tmpdir(), 'likeness-server-'));
-  const encoder = createPooledEncoder();
+  const encoder = createPooledEncoder({ hasFeatures: replaced.hasFeatures ?? false });
   const { id: encoderId, dimensions, preprocessing } = (replaced.encoder ?? encoder).description;
   const durable = replaced.catalogue === undefined ? await openCatalogue({ folder, encoderId, dimensions }) : undefined;
   const catalogue = replaced.catalogue ?? durable!;

@@ -1,4 +1,4 @@
-import type { Embedding, Encoder } from '../../src/encoder/encoder.js';
+import type { Embedding, Encoder, FeatureMap } from '../../src/encoder/encoder.js';
 import type { Pixels } from '../../src/images/pixels.js';
 
 /** Side of the input and of the grid of cells whose mean colours are the embedding. */
@@ -18,7 +18,7 @@ export type PooledEncoder = Encoder & {
  * A small honest encoder: the mean colour of 4 x 4 cells, centred, norm 1. The same picture always gives the same vector, similar pictures
  * similar ones. No network, no worker.
  */
-export function createPooledEncoder(): PooledEncoder {
+export function createPooledEncoder({ hasFeatures = false } = {}): PooledEncoder {
   const dimensions = CELLS * CELLS * 3;
   let gate: Promise<void> | undefined;
   let active = 0;
@@ -28,6 +28,7 @@ export function createPooledEncoder(): PooledEncoder {
       name: 'pooled-test',
       id: 'pooled-test-1',
       dimensions,
+      hasFeatures,
       preprocessing: { width: SIDE, height: SIDE, fit: 'cover', mean: [0.5, 0.5, 0.5], scale: [1, 1, 1], layout: 'NHWC' },
       device: 'cpu',
       runtime: 'test double',
@@ -49,7 +50,7 @@ export function createPooledEncoder(): PooledEncoder {
       });
       return release;
     },
-    async encode(pixels, { signal }) {
+    async encode(pixels, { signal, features = false }) {
       calls += 1;
       active += 1;
       try {
@@ -61,7 +62,8 @@ export function createPooledEncoder(): PooledEncoder {
           await Promise.race([gate, aborted]);
         }
         if (encoder.fail !== undefined) throw encoder.fail;
-        return { embedding: pool(pixels, dimensions), queueMs: 0, encodeMs: 0 };
+        const maps = hasFeatures && features ? { features: patches(pixels) } : {};
+        return { embedding: pool(pixels, dimensions), ...maps, queueMs: 0, encodeMs: 0 };
       } finally {
         active -= 1;
       }
@@ -69,6 +71,25 @@ export function createPooledEncoder(): PooledEncoder {
     close: async () => {},
   };
   return encoder;
+}
+
+/** Grid of the feature map: each cell is the colours of its 4 x 4 pixels. */
+const GRID = 8;
+
+function patches({ width, height, rgb }: Pixels): FeatureMap {
+  const side = width / GRID;
+  const channels = side * side * 3;
+  const values = new Float32Array(channels * GRID * GRID);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const cell = Math.floor(y / side) * GRID + Math.floor(x / side);
+      for (let colour = 0; colour < 3; colour++) {
+        const channel = ((y % side) * side + (x % side)) * 3 + colour;
+        values[channel * GRID * GRID + cell] = rgb[(y * width + x) * 3 + colour]!;
+      }
+    }
+  }
+  return { channels, width: GRID, height: GRID, values };
 }
 
 function pool({ width, height, rgb }: Pixels, dimensions: number): Embedding {

@@ -128,7 +128,14 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       const search = parseSearch(request.query);
       if (search.views.length > 0) spendQuota(request, 1);
       const life = ledger.lifeOf(request);
-      const query = await readExamples(life, { ...NOTHING, collection, positiveIds: [id], views: search.views, traits: search.groups });
+      const query = await readExamples(life, {
+        ...NOTHING,
+        collection,
+        positiveIds: [id],
+        views: search.views,
+        traits: search.groups,
+        features: search.includesRegions,
+      });
       const { searchMs, ...page } = await findNeighbours(life, search, { collection, query, without: [id] });
       const times = { ...query.times, searchMs, totalMs: performance.now() - startedAt };
       return { encoder: { name: encoder.description.name, id: encoder.description.id }, tookMs: tookMs(times), ...page };

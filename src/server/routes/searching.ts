@@ -123,6 +123,7 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       crop,
       views,
       traits: search.groups,
+      features: search.includesRegions,
     });
     const { searchMs, ...page } = await findNeighbours(life, search, {
       collection,

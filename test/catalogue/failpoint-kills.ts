@@ -9,6 +9,7 @@ import { FAILPOINTS, type Failpoint } from '../../src/catalogue/failpoint.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
 import { restoreSnapshot } from '../../src/catalogue/restore.js';
 import { verifySnapshot } from '../../src/catalogue/snapshot-file.js';
+import { migrationsUpTo } from '../../src/catalogue/store-schema.js';
 import { Expected, KILL_DIMENSIONS, KILL_OPTIONS } from './kill-rounds.js';
 import { seededRandom } from './synthetic-vectors.js';
 
@@ -66,9 +67,7 @@ export async function prepare(folder: string): Promise<Prepared> {
   const [images, old] = [join(folder, 'images'), join(folder, 'old')];
   await run({ program: 'failpoint-child', args: ['prepare', images, '0'], log: join(folder, 'log') });
   cpSync(images, old, { recursive: true });
-  const database = new Database(join(old, 'catalogue.db'));
-  database.exec('ALTER TABLE images DROP COLUMN perceptual_hash_quality; PRAGMA user_version = 1');
-  database.close();
+  makeFirstVersion(join(old, 'catalogue.db'), join(images, 'catalogue.db'));
   const { snapshotFolder } = await import('../../src/catalogue/pack-snapshot.js');
   const file = join(folder, 'prepared.tar');
   await snapshotFolder({ folder: images, out: file });
@@ -81,6 +80,24 @@ export async function prepare(folder: string): Promise<Prepared> {
   }
   await records.close();
   return { images, old, lines, snapshot: file };
+}
+
+/** Replaces a record store by one of the first version with the same images, the columns that it had. */
+function makeFirstVersion(path: string, source: string): void {
+  rmSync(path);
+  const database = new Database(path);
+  for (const migration of migrationsUpTo(1)) database.exec(migration);
+  const tables = database
+    .prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+    .pluck()
+    .all();
+  database.prepare('ATTACH ? AS source').run(source);
+  for (const table of tables) {
+    const columns = (database.pragma(`main.table_info(${table})`) as { name: string }[]).map(({ name }) => name).join(', '); // documented columns
+    database.exec(`INSERT INTO main.${table} (${columns}) SELECT ${columns} FROM source.${table}`);
+  }
+  database.pragma('user_version = 1');
+  database.close();
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Bytes on disk and in memory that one image costs, against the arithmetic of docs/operations.md: a catalogue of vectors of the shipped encoder with thumbnails of a known
- * size, under a real service, less an empty one. `npm run bench -- capacity`; IMAGES=20000 for fewer.
+ * size, under a real service. Memory is told from two sizes, since a service that holds anything holds some tens of megabytes besides. `npm run bench -- capacity`.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,23 +10,30 @@ import { fillFolder, THUMBNAIL_BYTES } from '../test/acceptance/filled-folder.js
 import { startService } from '../test/service-process.js';
 
 const IMAGES = Number(process.env.IMAGES ?? 50_000);
-const SEARCHES = 50;
+const SMALL = Math.round(IMAGES * 0.4);
+const REQUESTS = 50;
 
 const folder = mkdtempSync(join(tmpdir(), 'likeness-capacity-'));
 try {
-  const [empty, filled] = [join(folder, 'empty'), join(folder, 'filled')];
+  const [empty, small, filled] = [join(folder, 'empty'), join(folder, 'small'), join(folder, 'filled')];
+  await fillFolder(small, SMALL, 1);
   await fillFolder(filled, IMAGES, 1);
-  const before = await settledMemory(empty);
+  const none = await settledMemory(empty);
+  const before = await settledMemory(small);
   const after = await settledMemory(filled);
+  const slope = (after - before) / (IMAGES - SMALL);
   const { dimensions: d, m } = sideCarOf(filled);
   const each = (bytes: number): number => bytes / IMAGES;
   const database = sizeOf(filled, 'catalogue.db') + sizeOf(filled, 'catalogue.db-wal');
   const index = readdirSync(join(filled, 'indexes')).reduce((sum, name) => sum + sizeOf(join(filled, 'indexes'), name), 0);
   console.log(`${IMAGES} images of ${d} dimensions, M ${m}, thumbnails of ${THUMBNAIL_BYTES} bytes; bytes an image:`);
-  print('memory', each(after - before), 4 * d + 4 * (2 * m + 1) + 12 + 140 + (4 * d + 50) + 80);
+  print('memory', slope, 4 * d + 4 * (2 * m + 1) + 12 + 140 + (4 * d + 50));
   print('database', each(database), 1.05 * (4 * d + THUMBNAIL_BYTES + 400));
   print('index file', each(index), 4 * d + 4 * (2 * m + 1) + 17);
-  console.log(`an empty service holds ${(before / 2 ** 20).toFixed(0)} MiB in its main process`);
+  const besides = before - none - slope * SMALL;
+  console.log(
+    `an empty service holds ${(none / 2 ** 20).toFixed(0)} MiB in its main process, one with images ${(besides / 2 ** 20).toFixed(0)} more than they cost`,
+  );
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
@@ -37,11 +44,11 @@ function print(what: string, measured: number, predicted: number): void {
   );
 }
 
-/** Resident bytes of the main process once it has answered some searches and been left alone. */
+/** Resident bytes of the main process once it has answered some requests and been left alone. */
 async function settledMemory(data: string): Promise<number> {
   const service = await startService({ data, readyWithinMs: 300_000 });
   try {
-    for (let search = 0; search < SEARCHES; search++) await (await fetch(`${service.url}/images?limit=10`)).arrayBuffer();
+    for (let request = 0; request < REQUESTS; request++) await (await fetch(`${service.url}/images?limit=10`)).arrayBuffer();
     await sleep(5000);
     const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${service.process.pid}/status`, 'utf8'));
     return Number(line?.[1]) * 1024;

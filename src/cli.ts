@@ -185,7 +185,11 @@ function withTraining(command: Command): Command {
   return withMeasures(command)
     .requiredOption('--data <folder>', PICTURES)
     .requiredOption('--out <folder>', 'folder to write; checkpoints go beside it')
-    .option('--recipe <name>', 'seed, seed-tiny-imagenet, views, closed-form, photos, or a JSON file ({"base": "seed", ...changes})', 'seed')
+    .option(
+      '--recipe <name>',
+      'seed, seed-tiny-imagenet, views, closed-form, photos, or a JSON file ({"base": "seed", ...changes})',
+      'seed',
+    )
     .option('--train-limit <n>', 'learn from at most so many pictures, evenly spread, and search in them', wholeNumber(2, 2 ** 31))
     .option('--epochs <n>', "passes over the pictures, instead of the recipe's", wholeNumber(0, 100_000))
     .option('--seed <n>', "of everything random, instead of the recipe's", wholeNumber(0, 2 ** 32 - 1))

@@ -2,6 +2,7 @@
  * Refusing a body that has not arrived. Node's own way is to read the rest and throw it away, ten gigabytes of it if need be; to close at
  * once instead sends a reset, which can overtake the answer. So: answer, send FIN, read nothing more, and destroy the socket a little later.
  */
+import { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../errors.js';
 
@@ -35,6 +36,7 @@ export function closeIfBodyIsUnread(request: FastifyRequest, reply: FastifyReply
   // it takes a further buffer.
   raw.pause();
   raw.read(0);
+  if (!(socket instanceof Socket)) return; // an injected request has no real one
   socket.pause();
   socket.destroySoon = () => {
     socket.end();

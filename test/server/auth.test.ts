@@ -18,6 +18,7 @@ const ACCESS: { readonly [route: string]: 'open' | 'read' | 'write' | 'admin' } 
   'GET /openapi.yaml': 'read',
   'GET /search': 'read',
   'POST /search': 'read',
+  'POST /compare': 'read',
   'POST /index': 'write',
   'GET /images': 'read',
   'GET /images/:id': 'read',

@@ -38,7 +38,7 @@ RUN npm run build && npm prune --omit=dev --no-save \
 
 FROM ${CUDA_IMAGE} AS gpu
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends libjemalloc2 tini \
+ && apt-get install --yes --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 1000 likeness \
  && useradd --uid 1000 --gid likeness --no-create-home --shell /usr/sbin/nologin likeness \
@@ -50,7 +50,7 @@ COPY --from=gpu-build /app/dist/src ./dist/src
 COPY --from=gpu-build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
-ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data LIKENESS_DEVICE=tensorflow-gpu LD_PRELOAD=libjemalloc.so.2
+ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data LIKENESS_DEVICE=tensorflow-gpu MALLOC_ARENA_MAX=2
 USER likeness
 VOLUME /data
 EXPOSE 8080
@@ -62,7 +62,7 @@ CMD ["serve"]
 # ---- cpu: last, so that it is the target when none is named
 FROM ${NODE_IMAGE} AS cpu
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends libjemalloc2 tini \
+ && apt-get install --yes --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* \
  && install --directory --owner=node --group=node /data
 WORKDIR /app
@@ -71,8 +71,8 @@ COPY --from=build /app/dist/src ./dist/src
 COPY --from=build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
-# On every address, so keys are required: see docker-compose.yml. The allocator: decodes fragment glibc's heap, jemalloc's not.
-ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data LD_PRELOAD=libjemalloc.so.2
+# On every address, so keys are required: see docker-compose.yml. Two arenas hold memory as low as jemalloc does (docs/operations.md), without a library in every process.
+ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data MALLOC_ARENA_MAX=2
 USER node
 VOLUME /data
 EXPOSE 8080

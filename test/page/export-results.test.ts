@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SearchResult } from '../../src/client/client.js';
 import { exportCsv, exportJson } from '../../src/page/state/export-results.js';
-import { scoreText, spokenResult, spokenSummary } from '../../src/page/state/result-words.js';
+import { scoreText, spokenSummary, viewWord } from '../../src/page/state/result-words.js';
 import { changedTags } from '../../src/page/state/tags.js';
 
 const result = (part: Partial<SearchResult>): SearchResult => ({
@@ -48,10 +48,9 @@ test('tags are added and removed, each once, and what is no tag is left out', ()
   assert.deepEqual(changedTags({ tags: ['a'] }, [], ['a']), []);
 });
 
-test('a score is never shown as 1.00 unless it is, and a result is told in one sentence', () => {
+test('a score is never shown as 1.00 unless it is, and what was found is told in one sentence', () => {
   assert.deepEqual([1, 0.999, 0.996, 0.504, -0.25].map(scoreText), ['1.00', '0.99', '0.99', '0.50', '-0.25']);
-  const band = { name: 'near', probability: 0.9 } as const;
-  assert.equal(spokenResult(result({ id: 'x/y.jpg', band, view: 'flipY' })), 'y.jpg, near, score 0.50, mirrored');
+  assert.deepEqual([undefined, 'flipY', 'rotate90'].map(viewWord), [undefined, 'mirrored', 'turned']);
   assert.equal(spokenSummary([], false), 'No results.');
   const found = [result({ match: 'same' }), result({}), result({})];
   assert.equal(spokenSummary(found, true), '3 or more results: 1 same, 2 similar.');

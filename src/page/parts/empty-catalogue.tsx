@@ -23,10 +23,10 @@ export function EmptyCatalogue({ onFilled }: { readonly onFilled: () => void }) 
       onFilled();
     } catch (error) {
       setJob(undefined);
-      const isMissing = error instanceof LikenessError && error.code === 'NOT_FOUND';
-      setFailure(isMissing ? new Error('This version of the service has no demo pictures. Import your own.') : error);
+      setFailure(error);
     }
   };
+  const isMissing = failure instanceof LikenessError && failure.code === 'NOT_FOUND';
   const { found = 0, waiting = 0 } = job?.counts ?? {};
   const done = found === 0 ? 0 : Math.round(((found - waiting) / found) * 100);
   return (
@@ -59,7 +59,8 @@ export function EmptyCatalogue({ onFilled }: { readonly onFilled: () => void }) 
           </p>
         </div>
       )}
-      {failure !== undefined && <Failure error={failure} slim />}
+      {isMissing && <p role="alert">This service has no demo pictures. Import your own.</p>}
+      {failure !== undefined && !isMissing && <Failure error={failure} slim />}
       <div class="field">
         <span class="label">A whole folder, in a terminal</span>
         <code class="command">

@@ -76,7 +76,10 @@ export function MapCanvas({ points, collection, isLasso, chosen, onChoose, onOpe
   const move = (event: PointerEvent): void => {
     const at = { x: event.offsetX, y: event.offsetY };
     const before = pressed.current.get(event.pointerId);
-    if (before === undefined) return setCurrent(pointAt(points, camera, at, REACH_PX)?.id);
+    if (before === undefined) {
+      setCurrent(pointAt(points, camera, at, REACH_PX)?.id);
+      return;
+    }
     const others = [...pressed.current].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
     pressed.current.set(event.pointerId, at);
     if (others[0] !== undefined) {

@@ -1,6 +1,6 @@
 import type { SearchResult } from '../../client/client.js';
 import type { Example } from '../state/page-address.js';
-import { bandWord, scoreText, shortName, spokenResult, viewWord } from '../state/result-words.js';
+import { bandWord, scoreText, shortName, viewWord } from '../state/result-words.js';
 import { STORED_TYPE } from '../state/use-incoming.js';
 import { Icon } from './icons.js';
 import { Picture } from './picture.js';
@@ -35,7 +35,6 @@ export function ResultCard({ result, isSelected, isCurrent, actions }: ResultCar
         href={actions.hrefOf(id)}
         data-card={id}
         tabIndex={isCurrent ? 0 : -1}
-        aria-label={spokenResult(result)}
         title={id}
         draggable
         onDragStart={(event) => event.dataTransfer?.setData(STORED_TYPE, id)}
@@ -47,13 +46,16 @@ export function ResultCard({ result, isSelected, isCurrent, actions }: ResultCar
         onKeyDown={(event) => onCardKey(event, id, actions)}
       >
         <span class="tile">
-          <Picture path={result.thumbnailUrl} alt="" />
+          <Picture path={result.thumbnailUrl} alt={shortName(id)} />
           {folded.length > 0 && <span class="badge">+{folded.length} alike</span>}
           {view !== undefined && <span class="badge view">{view}</span>}
         </span>
         <span class="caption">
           <span class={`band ${band ?? ''}`}>{band ?? shortName(id)}</span>
-          <span class="number score">{scoreText(score)}</span>
+          <span class="number score">
+            <span class="heard">score </span>
+            {scoreText(score)}
+          </span>
         </span>
         <span class="meter" aria-hidden="true">
           <span style={{ width: `${Math.max(0, Math.min(1, score)) * 100}%` }} />

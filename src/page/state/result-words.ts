@@ -30,12 +30,6 @@ export function shortName(id: string): string {
   return id.split('/').filter(Boolean).at(-1) ?? id;
 }
 
-/** One result in one sentence, for who hears the page. */
-export function spokenResult(result: SearchResult): string {
-  const parts = [shortName(result.id), bandWord(result), `score ${scoreText(result.score)}`, viewWord(result.view)];
-  return parts.filter((part) => part !== undefined).join(', ');
-}
-
 /** What was found, in one sentence. */
 export function spokenSummary(results: readonly Pick<SearchResult, 'match'>[], hasMore: boolean): string {
   if (results.length === 0) return 'No results.';

@@ -45,6 +45,7 @@ export function ResultsView() {
 
   return (
     <div class="search">
+      <h1 class="heard">Search results</h1>
       <QueryPanel search={search} />
       <section class={`found${status === 'searching' ? ' busy' : ''}`} aria-label="Results" aria-busy={status === 'searching'}>
         {status === 'failed' ? (

@@ -17,7 +17,8 @@ export type TrainedState = { readonly step: number; readonly state: NamedValues 
 
 /**
  * The encoder as an ONNX model: pixels [batch, side, side, 3], preprocessed, to `embedding`, rows of norm 1, and where asked to `features`, the
- * feature map [batch, channels, height, width]. layers: joined side by side, each of norm 1 by itself where there are several.
+ * feature map [batch, channels, height, width]. layers: joined side by side, each of norm 1 by itself where there are several. isNormalised
+ * false: as the network gives them.
  */
 export function encoderModel(recipe: Recipe, trained: TrainedState, outputs: EncoderOutputs): Uint8Array {
   const spec = objectiveOf(recipe).network;
@@ -31,7 +32,7 @@ export function encoderModel(recipe: Recipe, trained: TrainedState, outputs: Enc
       const tensors = Object.fromEntries(Object.entries(shapes).map(([name, { shape }]) => [name, constant(values, name, shape)]));
       const encoding = encode({ spec, parameters: tensors, statistics: tensors, images: x as tf.Tensor4D });
       const embedding = tf.concat(
-        outputs.layers.map((layer) => unitRows(layerOf(layer, encoding))),
+        outputs.layers.map((layer) => (outputs.isNormalised === false ? layerOf(layer, encoding) : unitRows(layerOf(layer, encoding)))),
         1,
       );
       return outputs.features ? { embedding, features: tf.transpose(encoding.map, [0, 3, 1, 2]) } : { embedding };
@@ -40,7 +41,7 @@ export function encoderModel(recipe: Recipe, trained: TrainedState, outputs: Enc
 }
 
 /** What {@link encoderModel} is to give. */
-export type EncoderOutputs = { readonly layers: readonly EmbeddingLayer[]; readonly features: boolean };
+export type EncoderOutputs = { readonly layers: readonly EmbeddingLayer[]; readonly features: boolean; readonly isNormalised?: boolean };
 
 /** Dimensions of each layer. */
 export function layerSizes(recipe: Recipe): Readonly<Record<EmbeddingLayer, number>> {
@@ -65,7 +66,7 @@ export function unbiasedStatistics(recipe: Recipe, { step, state }: TrainedState
   return Object.fromEntries(entries);
 }
 
-/** A training state that answers: layers of preprocessed images, each row of norm 1. */
+/** A training state that answers: layers of preprocessed images, each row of norm 1 unless opened otherwise. */
 export interface LayerEncoder {
   /** images: [count, side, side, 3], written by writeInputTensor. Returns [count, size] for each layer. */
   encode(images: Float32Array, count: number): Promise<Readonly<Record<EmbeddingLayer, Float32Array>>>;
@@ -76,9 +77,10 @@ export interface LayerEncoder {
 export async function openLayerEncoder(
   recipe: Recipe,
   trained: TrainedState,
-  options: { readonly threads?: number },
+  options: { readonly threads?: number; readonly isNormalised?: boolean },
 ): Promise<LayerEncoder> {
-  const session = await openSession(encoderModel(recipe, trained, { layers: EMBEDDING_LAYERS, features: false }), options);
+  const { isNormalised = true, ...settings } = options;
+  const session = await openSession(encoderModel(recipe, trained, { layers: EMBEDDING_LAYERS, features: false, isNormalised }), settings);
   const { side } = recipe.input;
   const sizes = layerSizes(recipe);
   const width = EMBEDDING_LAYERS.reduce((sum, layer) => sum + sizes[layer], 0);

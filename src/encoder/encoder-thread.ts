@@ -155,7 +155,7 @@ export class EncoderThread {
         clearTimeout(timer);
         reject(error);
         this.lose(worker, error);
-        void worker.terminate();
+        dismiss(worker);
       };
       const timer = setTimeout(() => fail(failed(`The encoder was not ready within ${startTimeoutMs / 1000} s.`)), startTimeoutMs);
       worker.on('error', (cause: Error) => fail(failed(`The encoder's thread died: ${cause.message}`, cause)));
@@ -185,7 +185,7 @@ export class EncoderThread {
   /** Gives a worker up and starts the next one. Not awaited: a thread that hangs in native code ends only when that returns. */
   private abandon(worker: Worker): void {
     this.lose(worker, failed('The encoder was replaced.'));
-    void worker.terminate();
+    dismiss(worker);
   }
 
   private lose(worker: Worker, error: Error): void {
@@ -203,6 +203,15 @@ export class BatchHungError extends SearchError {
   constructor(timeoutMs: number) {
     super('ENCODER_FAILED', `The encoder did not answer within ${timeoutMs / 1000} s and was replaced.`);
   }
+}
+
+/**
+ * Asks a worker to close when it comes to it. It is not terminated: a thread that is ended inside ONNX Runtime aborts the whole process as soon as
+ * the call returns. One that never returns keeps its thread, but keeps no process alive.
+ */
+function dismiss(worker: Worker): void {
+  worker.postMessage(null satisfies WorkerRequest);
+  worker.unref();
 }
 
 function failed(message: string, cause?: unknown): SearchError {

@@ -121,6 +121,24 @@ test('a thread that hangs is replaced: its batch fails within its time, the next
     assert.equal(encoder.statistics.restarts, 5);
   }));
 
+test('a batch that is given up while ONNX Runtime computes it takes no one with it', async () => {
+  // Every batch is late: its thread is replaced in the middle of native code, which must not abort the process when it returns.
+  const encoder = await openEncoder({
+    folder: 'models/closed-form-cifar10',
+    device: 'cpu',
+    threads: 1,
+    batchSizeMax: 64,
+    batchTimeoutMs: 2,
+  });
+  const { width, height } = encoder.description.preprocessing;
+  const pixels = { width, height, rgb: new Uint8Array(width * height * 3).map((_, index) => index % 251) };
+  for (let round = 0; round < 2; round++) {
+    const results = await Promise.allSettled(Array.from({ length: 64 }, () => encoder.encode(pixels, {})));
+    for (const result of results) assert.equal(result.status, 'rejected');
+  }
+  await encoder.close();
+});
+
 test('a caller with a deadline does not wait for a hung batch to be given up', () =>
   withFaulty({ batchTimeoutMs: 1000 }, async (encoder) => {
     assert.equal(await outcome(encoder, 202, performance.now() + 50), 'DEADLINE_EXCEEDED');

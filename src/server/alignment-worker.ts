@@ -24,6 +24,8 @@ export type AlignmentResponse = { readonly id: number; readonly alignments: read
 
 type Port = NonNullable<typeof parentPort>;
 
+/** So many are tried however busy the machine is: of a copy, the original is most often the nearest. */
+const TRIED_MIN = 4;
 /** Sketches kept, about 9 kB each. */
 const SKETCHES_KEPT = 4096;
 
@@ -44,14 +46,14 @@ function work(port: Port): void {
   };
 
   const answer = async ({ id, query, candidates, budgetMs }: NonNullable<AlignmentRequest>): Promise<void> => {
-    const until = performance.now() + budgetMs;
     const prepared = alignmentQuery(query);
     const alignments: (Alignment | null)[] = [];
     // libvips decodes them in threads of its own, some while others are compared.
     const decoded = candidates.map(sketchOf);
+    const until = performance.now() + budgetMs;
     for (const sketch of decoded) {
       const stored = await sketch;
-      if (performance.now() >= until) break;
+      if (alignments.length >= TRIED_MIN && performance.now() >= until) break;
       alignments.push(stored === undefined ? null : (alignPictures(prepared, stored) ?? null));
     }
     port.postMessage({ id, alignments } satisfies AlignmentResponse);

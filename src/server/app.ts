@@ -11,8 +11,10 @@ import type { Catalogue } from '../catalogue/catalogue.js';
 import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
+import type { ShippedScores } from '../encoder/score-defaults.js';
 import { SearchError } from '../errors.js';
 import type { ImageDecoder } from '../images/image-decoder.js';
+import { UNFITTED_SCORES } from '../matching/score-model.js';
 import { createBudget } from './admission.js';
 import { describeRoute, openApiFrame } from './api-document.js';
 import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
@@ -35,6 +37,7 @@ import { indexingRoutes } from './routes/indexing.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { searchingRoutes } from './routes/searching.js';
 import { snapshotRoutes } from './routes/snapshots.js';
+import { statisticsRoutes } from './routes/statistics.js';
 import type { App, ServerContext } from './server-context.js';
 import { createTenancy } from './tenancy.js';
 import { createTokenBuckets } from './token-buckets.js';
@@ -47,6 +50,8 @@ export type AppParts = {
   readonly catalogue: Catalogue;
   readonly snapshots: Snapshots;
   readonly monitoring: Monitoring;
+  /** What came with the encoder; without, its scores are read with caution. */
+  readonly scores?: ShippedScores | undefined;
   readonly keys?: readonly ApiKey[];
   readonly log?: LogOptions;
   /** Told of every route, the ones of plugins too. */
@@ -136,6 +141,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     readiness,
     encodeImage,
     verifier,
+    scores: { model: parts.scores?.model ?? UNFITTED_SCORES, shipped: parts.scores },
     refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
     uploadMemory,
     pictureUrls,
@@ -220,6 +226,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   await app.register(indexingRoutes, context);
   await app.register(imageRoutes, context);
   await app.register(collectionRoutes, context);
+  await app.register(statisticsRoutes, context);
   await app.register(snapshotRoutes, context);
   await app.register(documentRoutes, context);
   if (settings.metricsPort === 0) await app.register(metricsRoutes, { monitoring, access: 'read' as const });

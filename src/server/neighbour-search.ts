@@ -4,7 +4,6 @@ import type { ImageId } from '../catalogue/catalogue.js';
 import { DIHEDRAL_VARIANTS } from '../images/perceptual-hash.js';
 import { foldCopies } from '../matching/fold-copies.js';
 import { grouped, matchKind } from '../matching/match-kind.js';
-import { UNFITTED_SCORES } from '../matching/score-model.js';
 import { createRegionFinder } from './compared-regions.js';
 import type { Query, QueryView } from './query-examples.js';
 import { bestOfEach, distanceOf, HASH_LIMITS, type Match, matchesOf, VERIFIED_MAX, verified } from './query-matches.js';
@@ -34,9 +33,10 @@ const HASH_MATCHES_MAX = 100;
 
 /** Counts its time as stage `search`. A page is a part of one longer list, so a page asks for all that come before it too. */
 export function createNeighbourSearch(
-  context: Pick<ServerContext, 'catalogue' | 'monitoring' | 'verifier' | 'encoder' | 'encodeImage'>,
+  context: Pick<ServerContext, 'catalogue' | 'monitoring' | 'verifier' | 'encoder' | 'encodeImage' | 'scores'>,
 ): NeighbourSearch {
   const { catalogue, monitoring, verifier } = context;
+  const scores = context.scores.model;
   const regionsOf = createRegionFinder(context);
   return async (life, search, { collection, query: asked, without }) => {
     const startedAt = performance.now();
@@ -45,7 +45,6 @@ export function createNeighbourSearch(
     // As many more as are left out, and one to know whether there is a next page; where copies are looked for, all that are to be looked at closely.
     const k = Math.min(MAX_K, Math.max(end, search.groups ? VERIFIED_MAX : 0) + without.length + 1);
     const breadth = query.ef === undefined ? {} : { ef: Math.max(query.ef, k) };
-    const scores = UNFITTED_SCORES;
     const found = await life.bound(
       Promise.all(
         asked.views.map(async (view) => {

@@ -5,6 +5,7 @@ import { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Device } from '../encoder/encoder.js';
 import { openEncoder } from '../encoder/open-encoder.js';
+import { readShippedScores } from '../encoder/score-defaults.js';
 import type { SearchError } from '../errors.js';
 import { createDecoderPool } from '../images/decoder-pool.js';
 import { buildApp } from './app.js';
@@ -115,7 +116,8 @@ async function openAll(
   );
   await decoder.ready();
 
-  const application = await buildApp({ settings, decoder, encoder, catalogue, snapshots, monitoring, keys, log });
+  const scores = await readShippedScores(settings.model, encoderId);
+  const application = await buildApp({ settings, decoder, encoder, catalogue, snapshots, monitoring, keys, log, scores });
   const { app } = application;
   warn = (message) => app.log.warn(message);
   for (const message of early) warn(message);

@@ -4,6 +4,8 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefau
 import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
+import type { ShippedScores } from '../encoder/score-defaults.js';
+import type { ScoreModel } from '../matching/score-model.js';
 import type { Budget } from './admission.js';
 import type { Access, Scope } from './auth.js';
 import type { CopyVerifier } from './copy-verifier.js';
@@ -31,6 +33,8 @@ export type ServerContext = {
   readonly readiness: Readiness;
   readonly encodeImage: EncodeImage;
   readonly verifier: CopyVerifier;
+  /** What scores mean; `shipped`: what came with the encoder, with its measure. */
+  readonly scores: { readonly model: ScoreModel; readonly shipped: ShippedScores | undefined };
   /** Throws OVERLOADED where the request's caller would find no room for an image: before its body is read. */
   readonly refuseWhenFull: (request: FastifyRequest) => void;
   readonly uploadMemory: Budget;

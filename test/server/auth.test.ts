@@ -19,6 +19,7 @@ const ACCESS: { readonly [route: string]: 'open' | 'read' | 'write' | 'admin' } 
   'GET /search': 'read',
   'POST /search': 'read',
   'POST /compare': 'read',
+  'GET /stats': 'read',
   'POST /index': 'write',
   'GET /images': 'read',
   'GET /images/:id': 'read',

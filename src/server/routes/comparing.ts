@@ -4,7 +4,7 @@ import type { ImageId } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
 import type { Sketch } from '../../images/sketch.js';
 import { matchKind } from '../../matching/match-kind.js';
-import { bandOf, UNFITTED_SCORES } from '../../matching/score-model.js';
+import { bandOf } from '../../matching/score-model.js';
 import { CompareAnswer, CompareBody, CompareForm, CompareQuery } from '../compare-schemas.js';
 import { comparedRegions } from '../compared-regions.js';
 import { type MappedPicture, mappedPicture } from '../mapped-picture.js';
@@ -32,8 +32,20 @@ type Side = MappedPicture & {
 
 /** POST /compare: two pictures, sent or stored: how alike, what that means, and where. */
 export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, encoder, ledger, monitoring, tenancy, uploadMemory, refuseWhenFull, spendQuota, catalogue, encodeImage, verifier } =
-    context;
+  const {
+    settings,
+    encoder,
+    ledger,
+    monitoring,
+    tenancy,
+    uploadMemory,
+    refuseWhenFull,
+    spendQuota,
+    catalogue,
+    encodeImage,
+    verifier,
+    scores,
+  } = context;
 
   app.post(
     '/compare',
@@ -86,7 +98,7 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     return {
       encoder: { name, id },
       score: similarity,
-      band: bandOf(evidence, UNFITTED_SCORES),
+      band: bandOf(evidence, scores.model),
       match,
       hashes: { distance: distance ?? null, threshold: HASH_LIMITS.hashThreshold },
       regions: comparedRegions(a, b, encoder.description),

@@ -1,0 +1,65 @@
+/** Answer of GET /stats, as JSON Schema. */
+import { Type } from '@fastify/type-provider-typebox';
+import { closed } from './schemas.js';
+
+const Share = (description: string) => Type.Number({ minimum: 0, maximum: 1, description });
+
+/** What runs here, what it holds, and what its scores are worth. */
+export const StatisticsAnswer = Type.Object(
+  {
+    version: Type.String(),
+    uptimeSeconds: Type.Integer({ minimum: 0 }),
+    encoder: Type.Object(
+      {
+        ...{ name: Type.String(), id: Type.String(), dimensions: Type.Integer(), runtime: Type.String(), device: Type.String() },
+        hasFeatures: Type.Boolean({ description: 'Whether it has a local feature map, so that regions can be told.' }),
+      },
+      closed,
+    ),
+    collections: Type.Array(
+      Type.Object(
+        {
+          name: Type.String(),
+          images: Type.Integer(),
+          indexedImages: Type.Integer({ description: 'In the graph; the others are scanned by each search.' }),
+          deletedMarks: Type.Integer({ description: 'Removed images that the graph still walks over.' }),
+          breadth: Type.Union([Type.Integer(), Type.Null()], {
+            description: 'Of a search that names none; null where every vector is scanned.',
+          }),
+          recall: Type.Union([Share('Of the ten true neighbours, as measured.'), Type.Null()]),
+        },
+        closed,
+      ),
+    ),
+    scores: Type.Union(
+      [
+        Type.Object(
+          {
+            fittedAt: Type.String({ description: 'ISO 8601, UTC.' }),
+            images: Type.Integer({ description: 'Pictures whose edits the scores were fitted on.' }),
+            bands: Type.Object(
+              {
+                near: Type.Object(
+                  {
+                    probability: Share('From which on.'),
+                    precision: Share('True copies among those called near.'),
+                    recall: Share('Of the copies, those called near.'),
+                  },
+                  closed,
+                ),
+                related: Type.Object({ score: Type.Number({ description: 'From which on.' }) }, closed),
+              },
+              closed,
+            ),
+          },
+          closed,
+        ),
+        Type.Null(),
+      ],
+      { description: 'How scores are read; null where nothing was fitted for this encoder.' },
+    ),
+    imports: Type.Object({ running: Type.Integer({ minimum: 0 }) }, closed),
+    report: Type.Union([Type.String(), Type.Null()], { description: "URL of the encoder's evaluation, where it is served." }),
+  },
+  { ...closed, description: 'What runs here, what it holds, and what its scores are worth.' },
+);

@@ -1,5 +1,6 @@
 /** What the service answers, in types: taken from its schemas where they are, so that the two cannot differ. Types only. */
 import type { Static } from 'typebox';
+import type { CompareAnswer } from '../server/compare-schemas.js';
 import type {
   CollectionsAnswer,
   ImageAnswer,
@@ -10,25 +11,23 @@ import type {
   SnapshotsAnswer,
   WelcomeAnswer,
 } from '../server/schemas.js';
-import type { BandAnswer, SearchAnswer, SearchBody } from '../server/search-schemas.js';
+import type { BandAnswer, RegionsAnswer, SearchAnswer, SearchBody } from '../server/search-schemas.js';
 
 /** A rectangle in fractions of the upright picture: x and y of its upper left corner, all within 0..1. */
 export type Box = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
-/** What a score means in this catalogue: a word, and the probability that both show the same thing. */
+/** What a score means in this catalogue: a word, and the probability that both are copies of one picture. */
 export type Band = Static<typeof BandAnswer>;
+/** Where two pictures match, pair by pair, or why that is not known. */
+export type Regions = Static<typeof RegionsAnswer>;
 /** A part of one picture and the part of the other that matches it best; `similarity` is a cosine. */
-export type RegionPair = { readonly a: Box; readonly b: Box; readonly similarity: number };
-/** Where two pictures match, or why that is not known. */
-export type Regions =
-  | { readonly available: true; readonly pairs: readonly RegionPair[] }
-  | { readonly available: false; readonly reason: string };
+export type RegionPair = Extract<Regions, { available: true }>['pairs'][number];
 
 /** Options of every search: how many, filters, groups, views, paging. */
 export type SearchOptions = Omit<Static<typeof SearchBody>, 'id' | 'negativeId' | 'crop' | 'embedding' | 'encoderId' | 'include' | 'limit'>;
 /** One result; `regions` are absent where they were not asked for. */
-export type SearchResult = Static<typeof SearchAnswer>['results'][number] & { readonly regions?: Regions };
+export type SearchResult = Static<typeof SearchAnswer>['results'][number];
 /** One page of results. */
-export type SearchPage = Omit<Static<typeof SearchAnswer>, 'results'> & { readonly results: readonly SearchResult[] };
+export type SearchPage = Static<typeof SearchAnswer>;
 /** What a result is to the query. */
 export type MatchKind = SearchResult['match'];
 
@@ -50,14 +49,7 @@ export type Snapshots = Static<typeof SnapshotsAnswer>;
 export type Welcome = Static<typeof WelcomeAnswer>;
 
 /** What two pictures are to each other. */
-export type Comparison = {
-  readonly encoder: { readonly name: string; readonly id: string };
-  readonly score: number;
-  readonly band?: Band | null;
-  readonly match: MatchKind;
-  readonly hashes: { readonly distance: number | null; readonly threshold: number };
-  readonly regions: Regions;
-};
+export type Comparison = Static<typeof CompareAnswer>;
 
 /** Counts, encoder and health of the service. */
 export type Statistics = {

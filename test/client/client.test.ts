@@ -69,6 +69,23 @@ test('searches by picture, stored image, vector, link and examples', async (cont
   assert.deepEqual(filtered.results.map(({ id }) => id).toSorted(), ['p5', 'p6']);
 });
 
+test('compares two pictures, sent or stored, and asks where results are like the query', async (context) => {
+  const { client } = await start(context);
+  await client.index([await file(1)], { id: 'p1', collection: 'other' });
+  await client.index([await file(2)], { id: 'p2', collection: 'other' });
+  const collection = 'other';
+  for (const a of [{ id: 'p1' }, await file(1), new Uint8Array(await picture(1))]) {
+    const same = await client.compare({ a, b: { id: 'p1' }, collection });
+    assert.deepEqual([same.match, same.hashes.distance, same.band.name], ['same', 0, 'same']);
+    const other = await client.compare({ a, b: { id: 'p2' }, collection });
+    assert.ok(other.score < same.score);
+  }
+  assert.equal((await client.compare({ a: await file(3), b: await file(3) })).match, 'same');
+  await assert.rejects(client.compare({ a: { id: 'p1' }, b: { id: 'p1' } }), { code: 'NOT_FOUND' });
+  const found = await client.search({ pictures: [await file(1)], collection, include: ['regions', 'vector'] });
+  assert.ok(found.results.every(({ regions, vector }) => regions !== undefined && vector !== undefined));
+});
+
 test('makes, lists, downloads and removes snapshots', async (context) => {
   const { client } = await start(context);
   await client.index([await file(1)]);

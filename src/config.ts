@@ -129,7 +129,8 @@ export const SETTINGS = {
     min: 100,
     max: 120_000,
     unit: 'ms',
-    description: 'Longest decode; then its process is killed and replaced.',
+    description:
+      'Most processor time of one decode, and a third of its longest time by the clock; then its process is killed and replaced.',
   }),
   decodeMemoryBytes: integer({
     default: 1024 * MEBIBYTE,

@@ -43,7 +43,7 @@ export async function startService(options: {
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (log += text));
   const exited = once(child, 'exit');
   const url = `http://127.0.0.1:${port}`;
-  const deadline = performance.now() + (options.readyWithinMs ?? 60_000);
+  const deadline = performance.now() + (options.readyWithinMs ?? 180_000);
   for (;;) {
     const response = await fetch(`${url}/readyz`).catch(() => undefined);
     if (response?.ok) break;

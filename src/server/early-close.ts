@@ -32,12 +32,12 @@ export function closeIfBodyIsUnread(request: FastifyRequest, reply: FastifyReply
   if (declared !== undefined && declared <= SMALL_REST_BYTES && !raw.readableDidRead) return; // Node reads it away and keeps the connection.
   reply.header('connection', 'close');
   const { socket } = raw;
-  // Marks the body as consumed, or Node would read all of it away after the answer. That starts the socket's reading anew, which the last line stops before
-  // it takes a further buffer.
+  // Marks the body as consumed, or Node would read all of it away after the answer. That starts the socket's reading anew, with the next tick, after which it
+  // is stopped before it takes a further buffer.
   raw.pause();
   raw.read(0);
-  if (!(socket instanceof Socket)) return; // an injected request has no real one
-  socket.pause();
+  if (!(socket instanceof Socket)) return; // An injected request has no real one.
+  process.nextTick(() => socket.pause());
   socket.destroySoon = () => {
     socket.end();
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);

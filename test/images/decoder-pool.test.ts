@@ -278,7 +278,7 @@ describe('limits', () => {
   test('decoders run nicer, and know nothing of our environment', { skip: skipWithoutProc }, async () => {
     await withPool({ niceness: 5, environment: { GIVEN: 'yes' } }, async (pool) => {
       const [pid] = pool.processIds;
-      assert.equal(getPriority(pid), 5);
+      assert.equal(getPriority(pid), Math.min(19, getPriority() + 5), 'added to our own');
       const names = readFileSync(`/proc/${pid}/environ`, 'utf8')
         .split('\0')
         .filter(Boolean)

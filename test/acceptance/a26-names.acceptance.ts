@@ -69,8 +69,7 @@ test('naughty strings everywhere a string may stand', async () => {
         notJson.push(`${what} ${JSON.stringify(text).slice(0, 60)}`);
       }
     };
-    const seriesBefore = await series(url);
-    await inLanes(strings, 4, async (text) => {
+    const attack = async (text: string): Promise<void> => {
       const query = encodeURIComponent(Buffer.from(text).toString());
       const form = (fields: Readonly<Record<string, string>>, name: string): FormData => {
         const made = new FormData();
@@ -88,7 +87,11 @@ test('naughty strings everywhere a string may stand', async () => {
       await note('thumbnail in a path', text, await fetch(`${url}/images/${query}/thumbnail`));
       await note('path', text, await fetch(`${url}/${query}`));
       await note('deleted id', text, await fetch(`${url}/images/${query}`, { method: 'DELETE' }));
-    });
+    };
+    // The first ones meet every route and most codes; what comes after them must leave no series of its own.
+    await inLanes(OWN, 4, attack);
+    const seriesBefore = await series(url);
+    await inLanes(strings, 4, attack);
     const seriesGrown = (await series(url)) - seriesBefore;
     // Standard output and standard error of the service: JSON, one line an event.
     const brokenLines = service
@@ -107,8 +110,8 @@ test('naughty strings everywhere a string may stand', async () => {
         atMost('answers of broken JSON', notJson.length, 0),
         atMost('files beside the data folder', beside.length + inside, 0),
         atMost('log lines that are not one JSON object', brokenLines.length, 0),
-        // Routes and status codes seen for the first time, never a string.
-        atMost('metric series that came', seriesGrown, 120),
+        // A code or a status may be met for the first time; a string is never a label.
+        atMost('metric series that came with the last 500 strings', seriesGrown, 10),
       ],
     });
   } finally {

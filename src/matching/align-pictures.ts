@@ -19,7 +19,7 @@ export type Alignment = {
 export type AlignmentQuery = { readonly upright: Searchable; readonly mirrored: Searchable };
 
 /**
- * Below this correlation at low resolution a guess is not looked at closely. Measured on 200 photographs: 98 % of crops to half the area lie above,
+ * Below this correlation at low resolution a guess is not looked at closely. Measured on 40 photographs: 98 % of crops to half the area lie above,
  * and milder edits all but always; of the nearest other pictures about 85 % lie below.
  */
 const GUESS_MIN = 0.7;

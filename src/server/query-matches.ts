@@ -20,7 +20,7 @@ export type Match = Neighbour & { readonly match: MatchKind; readonly band: Band
 
 /** When hashes count as near. */
 export const HASH_LIMITS = { hashThreshold: PERCEPTUAL_HASH_THRESHOLD, qualityMin: PERCEPTUAL_HASH_QUALITY_MIN };
-/** Nearest by embedding that are laid on the query. Measured: of crops to half the area, 99.5 % have their original among so many. */
+/** Nearest by embedding that are laid on the query. Measured: of crops to half the area, 99.5 % have their original among the first 20. */
 export const VERIFIED_MAX = 16;
 
 /** Matches of one view of the query. */

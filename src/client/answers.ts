@@ -12,6 +12,7 @@ import type {
   WelcomeAnswer,
 } from '../server/schemas.js';
 import type { BandAnswer, RegionsAnswer, SearchAnswer, SearchBody } from '../server/search-schemas.js';
+import type { StatisticsAnswer } from '../server/statistics-schemas.js';
 
 /** A rectangle in fractions of the upright picture: x and y of its upper left corner, all within 0..1. */
 export type Box = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
@@ -52,29 +53,7 @@ export type Welcome = Static<typeof WelcomeAnswer>;
 export type Comparison = Static<typeof CompareAnswer>;
 
 /** Counts, encoder and health of the service. */
-export type Statistics = {
-  readonly version: string;
-  readonly uptimeSeconds: number;
-  readonly encoder: {
-    readonly name: string;
-    readonly id: string;
-    readonly dimensions: number;
-    readonly runtime: string;
-    readonly device: string;
-    readonly hasFeatures: boolean;
-  };
-  readonly collections: readonly {
-    readonly name: string;
-    readonly images: number;
-    readonly indexedImages: number;
-    readonly deletedMarks: number;
-    readonly breadth: number | null;
-    readonly recall?: number | null;
-  }[];
-  readonly scores: { readonly fittedAt: string; readonly images: number; readonly bands: unknown } | null;
-  readonly imports: { readonly running: number };
-  readonly report: string | null;
-};
+export type Statistics = Static<typeof StatisticsAnswer>;
 
 /** The collection laid out in two dimensions, nearest together; x and y in 0..1. */
 export type EmbeddingMap = {

@@ -105,6 +105,11 @@ test('asks how the service is', async (context) => {
   assert.equal((await client.live()).status, 'ok');
   assert.equal((await client.live('/healthz')).status, 'ok');
   assert.equal((await client.ready()).canary, 'empty');
+  await client.index([await file(1)]);
+  assert.deepEqual(
+    (await client.statistics()).collections.map(({ name, images }) => ({ name, images })),
+    [{ name: 'default', images: 1 }],
+  );
   assert.match(await client.metrics(), /^# HELP likeness_/m);
   assert.match(await client.description(), /^openapi: 3\.1\.0/);
 });

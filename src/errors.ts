@@ -32,6 +32,13 @@ export const ERROR_TABLE = {
   DECODE_TIMEOUT: { httpStatus: 422, remedy: 'The image takes too long to decode; send it in a simpler form.' },
   INVALID_EMBEDDING: { httpStatus: 422, remedy: 'Send a finite vector of the stated length that is not all zero.' },
   HEADERS_TOO_LARGE: { httpStatus: 431, remedy: 'Send shorter headers: 16 KiB in all.' },
+  ARCHIVE_UNSUPPORTED: { httpStatus: 415, remedy: 'Send a zip, tar or tar.gz.' },
+  ARCHIVE_TOO_LARGE: { httpStatus: 413, remedy: 'Split the archive, or raise the named setting.' },
+  ARCHIVE_DAMAGED: { httpStatus: 422, remedy: 'Pack the archive again; nothing of it that is not counted as added was stored.' },
+  ENTRY_REFUSED: { httpStatus: 422, remedy: 'Pack plain files: no links, no encryption, no archives inside.' },
+  IMPORT_RUNNING: { httpStatus: 409, remedy: 'Wait until the import has ended, or cancel it.' },
+  IMPORT_SOURCE_GONE: { httpStatus: 410, remedy: 'Send the archive again; what is stored already is passed over.' },
+  DEMO_MISSING: { httpStatus: 404, remedy: 'This installation has no demo pictures; import a folder of your own.' },
   RATE_LIMITED: { httpStatus: 429, remedy: 'Wait as long as Retry-After says.' },
   // Our side
   INTERNAL: { httpStatus: 500, remedy: 'Our fault; the log holds the cause under the request id.' },

@@ -11,6 +11,7 @@ import { findNeighbours } from './find-neighbours.js';
 import { faultOfGraph } from './graph-fault.js';
 import { HashScan } from './hash-scan.js';
 import type { HnswSettings } from './hnsw-index.js';
+import { ImportStore } from './import-store.js';
 import { flushFolder, IndexFiles } from './index-file.js';
 import { PassSets } from './pass-sets.js';
 import { RecordStore, type StoreChange } from './record-store.js';
@@ -44,6 +45,7 @@ export class CatalogueEngine {
   readonly #options: EngineOptions;
   readonly #database: StoreDatabase;
   readonly #store: RecordStore;
+  readonly #imports: ImportStore;
   readonly #files: IndexFiles;
   readonly #collections = new Map<number, Indexed>();
   readonly #passSets = new PassSets();
@@ -60,6 +62,7 @@ export class CatalogueEngine {
     const encoder = { id: encoderId, dimensions: settings.dimensions };
     this.#database = new StoreDatabase({ ...options, encoder });
     this.#store = new RecordStore(this.#database, options);
+    this.#imports = new ImportStore(this.#database.connection, options.now);
     try {
       mkdirSync(indexFolder, { recursive: true });
       flushFolder(folder);
@@ -115,10 +118,16 @@ export class CatalogueEngine {
   }
 
   #storeWrite(request: WriteRequest): StoreWrite<unknown, StoreChange> {
+    if (request.method === 'changeImport') return { value: this.#imports.change(request.args[0]) };
     checkCollectionName(request.args[0]);
     switch (request.method) {
-      case 'add':
-        return this.#store.add(request.args[0], checkedNewImage(request.args[1], this.#options.settings.dimensions));
+      case 'add': {
+        const [collection, image] = request.args;
+        const outcome = this.#store.add(collection, checkedNewImage(image, this.#options.settings.dimensions));
+        const { importItem } = image;
+        if (importItem !== undefined) this.#imports.settleAdded(importItem, outcome.value.status === 'exists' ? 'existing' : 'added');
+        return outcome;
+      }
       case 'remove':
         return this.#store.remove(...request.args);
       case 'patchMetadata':
@@ -158,6 +167,7 @@ export class CatalogueEngine {
     return this.#database.read(() => {
       const { method, args } = request;
       if (method === 'statistics') return this.#statistics();
+      if (method === 'readImports') return this.#imports.read(args[0]);
       if (method === 'neighbours') return this.#neighbours(checkedQuery(args[0], this.#options.settings.dimensions));
       checkCollectionName(args[0]);
       switch (method) {

@@ -7,7 +7,7 @@ type RequestOf<Method extends keyof Methods> = {
 }[Method];
 
 /** What changes records; such requests are committed in groups. */
-export type WriteRequest = RequestOf<'add' | 'remove' | 'patchMetadata'>;
+export type WriteRequest = RequestOf<'add' | 'remove' | 'patchMetadata' | 'changeImport'>;
 /** What is answered at once, from one state of records and index. */
 export type ReadRequest = RequestOf<Exclude<keyof Methods, WriteRequest['method'] | FileRequest['method']>>;
 /** What writes files beside the database and takes as long as it takes; everything else goes on meanwhile. */
@@ -35,5 +35,5 @@ export type MessageFromWorker =
   | { readonly kind: 'warning'; readonly message: string };
 
 export function isWrite(request: CatalogueRequest): request is WriteRequest {
-  return request.method === 'add' || request.method === 'remove' || request.method === 'patchMetadata';
+  return request.method === 'add' || request.method === 'remove' || request.method === 'patchMetadata' || request.method === 'changeImport';
 }

@@ -1,4 +1,5 @@
 import type { Filter } from './filter.js';
+import type { ImportItemRef, ImportLedger } from './import-records.js';
 
 /** The caller's name for an image, unique within its collection: 1..255 bytes of UTF-8, no control characters. */
 export type ImageId = string & { readonly __brand: 'ImageId' };
@@ -37,6 +38,8 @@ export type NewImage = Omit<ImageRecord, 'id' | 'sequence' | 'addedAt' | 'update
   readonly thumbnail: Uint8Array;
   /** The uploaded bytes, kept only where the operator asked for it. */
   readonly original: Uint8Array | undefined;
+  /** The picture of an import job that it is, settled in the same transaction. */
+  readonly importItem?: ImportItemRef | undefined;
   /** Replace a record of the same id with other bytes; otherwise that is ID_EXISTS. */
   readonly replace: boolean;
 };
@@ -136,7 +139,7 @@ export interface Catalogue {
 }
 
 /** A catalogue with files of its own. */
-export interface DurableCatalogue extends Catalogue {
+export interface DurableCatalogue extends Catalogue, ImportLedger {
   /**
    * Writes a copy of database and index files into an existing, empty folder on the same disk, while reads and writes go on: the state at one moment
    * between two commits, near the end of the copying. Index files may be older than the records, never newer. Not flushed. Rejects with

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SearchError } from '../errors.js';
 import type { HnswIndex } from './hnsw-index.js';
+import { ImportStore } from './import-store.js';
 import { IndexFiles } from './index-file.js';
 import { RecordStore } from './record-store.js';
 import { StoreDatabase } from './store-database.js';
@@ -63,7 +64,11 @@ function checkStore(database: StoreDatabase, folder: string, options: { readonly
   const collections: CollectionCheck[] = [];
   let lastSequence = 0;
   try {
-    problems.push(...database.integrityProblems(options.deep), ...store.incompleteImages());
+    problems.push(
+      ...database.integrityProblems(options.deep),
+      ...store.incompleteImages(),
+      ...new ImportStore(database.connection, Date.now).problems(),
+    );
     lastSequence = store.lastSequence;
     for (const { key, name } of store.collections()) {
       const loaded = files.load(key, (generation) => store.knowsGeneration(key, generation));

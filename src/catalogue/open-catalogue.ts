@@ -4,6 +4,7 @@ import type { Catalogue, CatalogueStatistics, DurableCatalogue, ImageId, Metadat
 import { type CatalogueRequest, type CommitReport, isWrite, type MessageFromWorker, type MessageToWorker } from './catalogue-requests.js';
 import type { WorkerOptions } from './catalogue-worker.js';
 import { checkCollectionName, checkedImageId, checkedNewImage, checkedQuery } from './checked-input.js';
+import type { ImportAnswer, ImportChange, ImportQuery } from './import-records.js';
 import { metadataToJson } from './metadata.js';
 
 export type CatalogueOptions = {
@@ -163,6 +164,14 @@ class WorkerCatalogue implements DurableCatalogue {
     const queued = this.#waiting.reads + this.#waiting.writes;
     const statistics = await this.#call<CatalogueStatistics>({ method: 'statistics', args: [] });
     return { ...statistics, queued };
+  }
+
+  async changeImport(change: ImportChange): ReturnType<DurableCatalogue['changeImport']> {
+    return this.#call({ method: 'changeImport', args: [change] });
+  }
+
+  async readImports<Query extends ImportQuery>(query: Query): Promise<ImportAnswer<Query>> {
+    return this.#call({ method: 'readImports', args: [query] });
   }
 
   async saveIndexes(): Promise<void> {

@@ -37,6 +37,35 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (collection, generation)
    ) STRICT, WITHOUT ROWID;`,
   'ALTER TABLE images ADD COLUMN perceptual_hash_quality INTEGER;', // null: added before it was kept
+  `CREATE TABLE imports (
+     key INTEGER PRIMARY KEY AUTOINCREMENT,
+     id TEXT NOT NULL UNIQUE,
+     collection TEXT NOT NULL,
+     kind TEXT NOT NULL,
+     name TEXT NOT NULL,
+     status TEXT NOT NULL CHECK (status IN ('running', 'done', 'cancelled', 'failed')),
+     listed INTEGER NOT NULL,
+     created_at INTEGER NOT NULL,
+     finished_at INTEGER,
+     error_code TEXT,
+     error_message TEXT,
+     found INTEGER NOT NULL,
+     added INTEGER NOT NULL CHECK (added >= 0),
+     existing INTEGER NOT NULL CHECK (existing >= 0),
+     waiting INTEGER NOT NULL CHECK (waiting >= 0),
+     failed INTEGER NOT NULL CHECK (failed >= 0),
+     CHECK (found = added + existing + waiting + failed)
+   ) STRICT;
+   CREATE TABLE import_items (
+     import INTEGER NOT NULL REFERENCES imports (key) ON DELETE CASCADE,
+     number INTEGER NOT NULL,
+     name TEXT NOT NULL,
+     state TEXT NOT NULL CHECK (state IN ('waiting', 'added', 'existing', 'failed')),
+     code TEXT,
+     message TEXT,
+     PRIMARY KEY (import, number)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX import_items_by_state ON import_items (import, state, number);`,
 ];
 
 /** What a new record store writes down about itself, and every later start is compared with. */

@@ -106,14 +106,26 @@ export const SETTINGS = {
     description:
       'Networks that may be fetched from although they are not public (CIDR, separated by commas), such as that of an image store.',
   }),
-  urlFetchTimeoutMs: integer({
-    default: 10_000,
-    min: 100,
-    max: 600_000,
-    unit: 'ms',
-    description: 'Longest time for one URL, redirects and all.',
-  }),
+  urlFetchTimeoutMs: integer({ default: 10_000, min: 100, max: 600_000, unit: 'ms', description: 'Longest time for one URL in all.' }),
   urlFetchConcurrency: integer({ default: 8, min: 1, max: 256, description: 'URLs fetched at once; more are refused.' }),
+  importJobs: integer({ default: 16, min: 1, max: 1000, description: 'Import jobs that may run at once; more are refused.' }),
+  importConcurrency: integer({ default: 4, min: 1, max: 256, description: 'Pictures of all import jobs that are on their way at once.' }),
+  importMaxArchiveBytes: integer({
+    default: 2048 * MEBIBYTE,
+    min: 1024,
+    max: 1024 * 1024 * MEBIBYTE,
+    unit: 'bytes',
+    description: 'Largest archive of an import; it is kept in the data folder until the import has ended.',
+  }),
+  importMaxEntries: integer({ default: 100_000, min: 1, max: 10_000_000, description: 'Most entries of an archive.' }),
+  importMaxExpandedBytes: integer({
+    default: 16_384 * MEBIBYTE,
+    min: 1024,
+    max: 1024 * 1024 * MEBIBYTE,
+    unit: 'bytes',
+    description: 'What an archive may unpack to, and no more than 200 times its own size.',
+  }),
+  importTimeoutMs: integer({ default: 3_600_000, min: 1000, max: 86_400_000, unit: 'ms', description: 'Longest upload of an archive.' }),
   thumbnailSize: integer({
     default: 256,
     min: 32,
@@ -252,25 +264,6 @@ export function readServiceAddress(
 ): { readonly url: string; readonly apiKey: string | undefined } {
   const url = flags.url ?? environment.LIKENESS_URL ?? `http://${SETTINGS.host.default}:${SETTINGS.port.default}`;
   return { url, apiKey: flags.apiKey ?? environment.LIKENESS_API_KEY };
-}
-
-/** docs/settings.md: the table for people. */
-export function settingsDocument(): string {
-  const byMachine: { readonly [name: string]: string } = { decoders: 'processors', encoderThreads: 'half of the processors' };
-  const rows = (Object.keys(SETTINGS) as SettingName[]).map((name) => {
-    const setting: Setting = SETTINGS[name];
-    const standard = byMachine[name] ?? (setting.default === '' ? 'none' : String(setting.default));
-    return `| \`${flagOf(name)}\` | \`${variableOf(name)}\` | ${standard} | ${setting.unit ?? ''} | ${setting.description} |`;
-  });
-  return `# Settings
-
-Every setting is a flag of \`likeness serve\` and an environment variable; the flag wins. Wrong or unknown settings stop the start, all
-faults listed at once. This file is generated from \`src/config.ts\` (\`node dist/src/cli.js docs\`).
-
-| flag | variable | default | unit | what it sets |
-|---|---|---|---|---|
-${rows.join('\n')}
-`;
 }
 
 function parseSetting(setting: Setting, given: unknown): string | number | boolean | undefined {

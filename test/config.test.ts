@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { flagOf, readSettings, SETTINGS, type SettingName, settingsDocument, variableOf } from '../src/config.js';
+import { flagOf, readSettings, SETTINGS, type SettingName, variableOf } from '../src/config.js';
+import { settingsDocument } from '../src/settings-document.js';
 
 const names = Object.keys(SETTINGS) as SettingName[];
 

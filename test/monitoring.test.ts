@@ -52,6 +52,7 @@ const parts: WatchedParts = {
   catalogue: { statistics: async () => ({ collections: [], lastSequence: 0, databaseBytes: 0, walBytes: 0, queued: 0 }) },
   imagesInFlight: { held: 0 } as WatchedParts['imagesInFlight'],
   urlFetchesActive: () => 0,
+  imports: { running: 0, listeners: 0 },
   uploadMemory: { held: 0 } as WatchedParts['uploadMemory'],
   requestsInFlight: () => 0,
   version: '0',

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
-import { settingsDocument } from '../config.js';
 import { errorsDocument } from '../server/error-answers.js';
 import { generateOpenApiDocument } from '../server/generate-openapi.js';
+import { settingsDocument } from '../settings-document.js';
 
 /** Writes the documents that are generated from the code, into the repository's root. Tests compare them. Returns the exit code. */
 export async function runDocs(): Promise<number> {

@@ -37,8 +37,6 @@ export type UrlFetcher = {
     text: string,
     options: { readonly maxBytes: number; readonly signal: AbortSignal; readonly onBytes?: (count: number) => void },
   ): Promise<FetchedFile>;
-  /** Throws as `fetch` does for a URL that can be refused by looking at it alone. */
-  check(text: string): void;
   readonly active: number;
 };
 
@@ -52,7 +50,6 @@ export function createUrlFetcher(options: UrlFetcherOptions): UrlFetcher {
   let active = 0;
 
   return {
-    check: (text) => void checkUrl(text, { ports }),
     async fetch(text, { maxBytes, signal, onBytes = () => {} }) {
       const target = checkUrl(text, { ports });
       signal.throwIfAborted();

@@ -23,7 +23,7 @@ export type ImportJobsParts = Omit<RunParts, 'archivePath' | 'onChange'> & {
   readonly onFailure: (error: unknown) => void;
 };
 
-type Run = { readonly stop: AbortController; readonly ended: Promise<void>; waitsFor: ImportError | null };
+type Run = { readonly collection: string; readonly stop: AbortController; readonly ended: Promise<void>; waitsFor: ImportError | null };
 
 const LISTENERS_TOLD_EVERY_MS = 250;
 /** Ended jobs that are kept; of older ones, and of those older than a week, nothing is left. */
@@ -46,6 +46,11 @@ export class ImportJobs {
 
   get running(): number {
     return this.#runs.size;
+  }
+
+  /** Running jobs of the collections that pass. */
+  runningIn(passes: (collection: string) => boolean): number {
+    return [...this.#runs.values()].filter(({ collection }) => passes(collection)).length;
   }
 
   get listeners(): number {
@@ -223,7 +228,7 @@ export class ImportJobs {
         if (!stop.signal.aborted) this.#parts.onFailure(error); // It stays as it is, and the next start goes on with it.
       })
       .finally(() => this.#ended(job.id));
-    this.#runs.set(job.id, { stop, ended, waitsFor: null });
+    this.#runs.set(job.id, { collection: job.collection, stop, ended, waitsFor: null });
   }
 
   /** An archive that is not there any more, as after a restore: nothing more can come of the job. */

@@ -20,6 +20,7 @@ export const openApiFrame = (version: string) => ({
   tags: [
     { name: 'search', description: 'Find images like a picture.' },
     { name: 'images', description: 'Store, list, look at and remove images.' },
+    { name: 'imports', description: 'Store many pictures in the background.' },
     { name: 'snapshots', description: 'Back up all collections while the service runs.' },
     { name: 'health', description: 'Probes and metrics.' },
     { name: 'documents', description: 'What this service is.' },

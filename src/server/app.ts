@@ -18,10 +18,12 @@ import { UNFITTED_SCORES } from '../matching/score-model.js';
 import { createBudget } from './admission.js';
 import { describeRoute, openApiFrame } from './api-document.js';
 import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
+import { endSlowBody } from './body-deadline.js';
 import { createCopyVerifier } from './copy-verifier.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
 import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import { createFairTurns } from './fair-turns.js';
+import { createImports, type ImportStorage } from './import-service.js';
 import { type LogOptions, loggerOptions, logRequestEnd, statusOf } from './logging.js';
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
 import { createPictureUrls } from './picture-urls.js';
@@ -33,6 +35,7 @@ import { comparingRoutes } from './routes/comparing.js';
 import { documentRoutes } from './routes/documents.js';
 import { healthRoutes } from './routes/health.js';
 import { imageRoutes } from './routes/images.js';
+import { importRoutes } from './routes/imports.js';
 import { indexingRoutes } from './routes/indexing.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { searchingRoutes } from './routes/searching.js';
@@ -49,6 +52,7 @@ export type AppParts = {
   readonly encoder: Encoder;
   readonly catalogue: Catalogue;
   readonly snapshots: Snapshots;
+  readonly imports: ImportStorage;
   readonly monitoring: Monitoring;
   /** What came with the encoder; without, its scores are read with caution. */
   readonly scores?: ShippedScores | undefined;
@@ -62,6 +66,8 @@ export type AppParts = {
 export type Application = {
   readonly app: App;
   readonly ledger: RequestLedger;
+  /** Goes on with the imports that ran when the service ended; to be called once. */
+  resumeImports(): Promise<void>;
   /** From now on every new request is refused with SHUTTING_DOWN and every answer closes its connection. */
   startDraining(): void;
 };
@@ -129,6 +135,10 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     const message = `More than ${settings.rateLimit} images a minute (--rate-limit).`;
     throw new SearchError('RATE_LIMITED', message, { retryAfterSeconds: waitSeconds });
   };
+  const imports = createImports({
+    ...{ settings, storage: parts.imports, catalogue, encodeImage, turns, pictureUrls, monitoring },
+    onFailure: (error) => app.log.error({ err: error }, 'an import met an unforeseen error'),
+  });
   const context: ServerContext = {
     settings,
     version,
@@ -145,9 +155,11 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
     uploadMemory,
     pictureUrls,
+    imports,
     spendQuota,
   };
 
+  const longestBodyMs = Math.max(settings.requestTimeoutMs, settings.importTimeoutMs);
   const app: App = fastify({
     logger: log === undefined ? false : loggerOptions(log),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -160,11 +172,12 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     return503OnClosing: true,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: settings.requestTimeoutMs + SLOW_READER_MS,
-    requestTimeout: settings.requestTimeoutMs,
+    // Node's limit is the longest that any route has; body-deadline.ts keeps each request to its own.
+    requestTimeout: longestBodyMs,
     // All three together, or none of them fires: Node takes the lesser of two as the header timeout, and looks only now and then.
     http: {
       headersTimeout: settings.headersTimeoutMs,
-      requestTimeout: settings.requestTimeoutMs,
+      requestTimeout: longestBodyMs,
       connectionsCheckingInterval: Math.min(1000, settings.headersTimeoutMs / 2),
       maxHeaderSize: MAX_HEADER_BYTES,
     },
@@ -186,9 +199,15 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     ledger.open(request, reply);
     reply.header('x-request-id', request.id);
     if (isDraining) throw new SearchError('SHUTTING_DOWN', 'The service is stopping.', { retryAfterSeconds: 1 });
-    const { access, scope = 'collections', maxBodyBytes = MEBIBYTE } = request.routeOptions.config;
+    const {
+      access,
+      scope = 'collections',
+      maxBodyBytes = MEBIBYTE,
+      bodyTimeoutMs = settings.requestTimeoutMs,
+    } = request.routeOptions.config;
     visitors.set(request, gate(request, { access: request.is404 ? 'open' : stated(access), scope }));
     refuseDeclaredExcess(request, maxBodyBytes);
+    endSlowBody(app.server, request, bodyTimeoutMs);
     done();
   });
   app.addHook('onSend', (request, reply, _payload, done) => {
@@ -205,6 +224,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     parts.onRoute?.(route);
   });
   app.addHook('onClose', () => verifier.close());
+  app.addHook('onClose', () => imports.close());
   app.addHook('onReady', async () => {
     for (const { url, config } of routes) stated(config?.access, url);
   });
@@ -225,6 +245,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   await app.register(comparingRoutes, context);
   await app.register(indexingRoutes, context);
   await app.register(imageRoutes, context);
+  await app.register(importRoutes, context);
   await app.register(collectionRoutes, context);
   await app.register(statisticsRoutes, context);
   await app.register(snapshotRoutes, context);
@@ -233,13 +254,25 @@ export async function buildApp(parts: AppParts): Promise<Application> {
 
   const requestsInFlight = (): number => ledger.inFlight.total;
   const urlFetchesActive = (): number => pictureUrls.active;
-  monitoring.watch({ decoder, encoder, catalogue, imagesInFlight: turns, uploadMemory, urlFetchesActive, requestsInFlight, version });
+  monitoring.watch({
+    decoder,
+    encoder,
+    catalogue,
+    imagesInFlight: turns,
+    uploadMemory,
+    urlFetchesActive,
+    imports,
+    requestsInFlight,
+    version,
+  });
   return {
     app,
     ledger,
+    resumeImports: () => imports.resume(),
     startDraining() {
       isDraining = true;
       readiness.startDraining();
+      imports.endListeners();
     },
   };
 }

@@ -43,6 +43,7 @@ export async function generateOpenApiDocument(): Promise<string> {
       saveIndexes: never,
       close,
     },
+    imports: { ledger: { changeImport: never, readImports: never }, folder: 'none' },
     snapshots: new Snapshots({ folder: 'none', copyTo: never }),
     monitoring: createMonitoring(),
   });

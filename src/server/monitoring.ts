@@ -21,6 +21,8 @@ export type Monitoring = {
   /** Call for each transaction of the catalogue: images committed together, and its time. */
   observeTransaction(images: number, milliseconds: number): void;
   countImage(outcome: ImageOutcome): void;
+  /** Call for each picture of an import job that waits no more. */
+  countImportItem(outcome: 'added' | 'existing' | 'failed'): void;
   /** `route` is the pattern (`/images/:id`), never the path, or {@link UNKNOWN_ROUTE}. */
   countRequest(request: { readonly method: string; readonly route: string; readonly status: number; readonly elapsedMs: number }): void;
   countError(code: ErrorCode): void;
@@ -38,6 +40,7 @@ export type WatchedParts = {
   readonly imagesInFlight: Pick<Budget, 'held'>;
   readonly uploadMemory: Budget;
   readonly urlFetchesActive: () => number;
+  readonly imports: { readonly running: number; readonly listeners: number };
   readonly requestsInFlight: () => number;
   readonly version: string;
 };
@@ -90,6 +93,12 @@ export function createMonitoring(): Monitoring {
     buckets: REQUEST_SECONDS,
     registers,
   });
+  const importItems = new Counter({
+    name: 'likeness_import_items_total',
+    help: 'Pictures of import jobs by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
   const urlFetches = new Counter({ name: 'likeness_url_fetches_total', help: 'URLs by outcome.', labelNames: ['outcome'], registers });
   const urlFetchTimes = new Histogram({
     name: 'likeness_url_fetch_seconds',
@@ -106,6 +115,7 @@ export function createMonitoring(): Monitoring {
       transactions.observe(milliseconds / 1000);
     },
     countImage: (outcome) => images.inc({ outcome }),
+    countImportItem: (outcome) => importItems.inc({ outcome }),
     countError: (code) => errors.inc({ code }),
     countUrlFetch: (outcome, milliseconds) => {
       urlFetches.inc({ outcome });
@@ -137,6 +147,8 @@ function watchParts(parts: WatchedParts, registers: Registry[]): void {
   gauge('encode_active_images', 'Images being encoded.', () => encoder.statistics.active);
   gauge('images_in_flight', 'Images that wait for their turn, are decoded or encoded.', () => parts.imagesInFlight.held);
   gauge('upload_memory_bytes', 'Bytes of uploads held in memory.', () => parts.uploadMemory.held);
+  gauge('imports_running', 'Import jobs that run.', () => parts.imports.running);
+  gauge('import_listeners', 'Listeners that follow import jobs.', () => parts.imports.listeners);
   gauge('url_fetches_active', 'URLs being fetched.', parts.urlFetchesActive);
   gauge('requests_in_flight', 'Requests not yet answered.', parts.requestsInFlight);
   new Counter({

@@ -2,6 +2,7 @@
 import { createHash, webcrypto } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { AddResult, ImageId, Metadata } from '../catalogue/catalogue.js';
+import type { ImportItemRef } from '../catalogue/import-records.js';
 import type { EncodedImage } from './pipeline.js';
 import type { RequestLife } from './request-ledger.js';
 import type { ServerContext } from './server-context.js';
@@ -19,6 +20,8 @@ export type PictureTarget = {
   readonly fileName: string | null;
   readonly metadata: Metadata;
   readonly replace: boolean;
+  /** The picture of an import job that it is. */
+  readonly importItem?: ImportItemRef;
 };
 
 /** Both steps throw as pipeline and catalogue reject. */

@@ -16,8 +16,8 @@ export type FetchedPicture = { readonly name: string | null; readonly bytes: Buf
 export type PictureUrls = {
   /** Throws as {@link UrlFetcher} does, URL_FETCH_OFF where nothing may be fetched, and OVERLOADED where the memory of uploads is full. */
   fetch(life: RequestLife, url: string): Promise<FetchedPicture>;
-  /** Throws URL_FETCH_OFF, and what can be said of a URL by looking at it alone. */
-  check(url: string): void;
+  /** Throws URL_FETCH_OFF where nothing may be fetched. */
+  refuseWhereOff(): void;
   readonly active: number;
 };
 
@@ -63,10 +63,7 @@ export function createPictureUrls(parts: {
         throw error;
       }
     },
-    check(url) {
-      refuseWhereOff();
-      fetcher.check(url);
-    },
+    refuseWhereOff,
     get active() {
       return fetcher.active;
     },

@@ -94,6 +94,24 @@ export function createRequestLedger(options: {
   };
 }
 
+/**
+ * A life for work that no request waits for: it ends at its deadline or with `signal`, whose reason it rejects with. `end` is to be called when the work is done.
+ */
+export function startWorkLife(options: {
+  readonly caller: Visitor['caller'];
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+}): RequestLife & { end(): void } {
+  const { caller, timeoutMs } = options;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new SearchError('DEADLINE_EXCEEDED', `It took longer than ${timeoutMs} ms.`)), timeoutMs);
+  const signal = AbortSignal.any([options.signal, late.signal]);
+  const ended = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
+  ended.catch(() => {}); // whoever is bound to it hears of it
+  const end = (): void => clearTimeout(timer);
+  return { caller, deadline: performance.now() + timeoutMs, signal, bound: (work) => Promise.race([work, ended]), end };
+}
+
 function startLife(entry: Entry, caller: Visitor['caller'], requestTimeoutMs: number): NonNullable<Entry['life']> {
   const controller = new AbortController();
   const { signal } = controller;

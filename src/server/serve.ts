@@ -117,7 +117,8 @@ async function openAll(
   await decoder.ready();
 
   const scores = await readShippedScores(settings.model, encoderId);
-  const application = await buildApp({ settings, decoder, encoder, catalogue, snapshots, monitoring, keys, log, scores });
+  const imports = { ledger: catalogue, folder: join(settings.data, 'imports') };
+  const application = await buildApp({ settings, decoder, encoder, catalogue, snapshots, imports, monitoring, keys, log, scores });
   const { app } = application;
   warn = (message) => app.log.warn(message);
   for (const message of early) warn(message);
@@ -128,6 +129,7 @@ async function openAll(
     await metrics.listen({ host: settings.host, port: settings.metricsPort });
     metricsUrl = `${urlOf(metrics)}/metrics`;
   }
+  await application.resumeImports();
   await app.listen({ host: settings.host, port: settings.port, backlog: Math.min(settings.maxConnections, 511) });
   const url = urlOf(app);
   app.log.info({ url, encoder: name, encoderId, device, runtime, data: settings.data, keys: keys.length }, 'likeness is ready');

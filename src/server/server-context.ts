@@ -5,6 +5,7 @@ import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
 import type { ShippedScores } from '../encoder/score-defaults.js';
+import type { ImportJobs } from '../importing/import-jobs.js';
 import type { ScoreModel } from '../matching/score-model.js';
 import type { Budget } from './admission.js';
 import type { Access, Scope } from './auth.js';
@@ -39,6 +40,7 @@ export type ServerContext = {
   readonly refuseWhenFull: (request: FastifyRequest) => void;
   readonly uploadMemory: Budget;
   readonly pictureUrls: PictureUrls;
+  readonly imports: ImportJobs;
   /** Throws RATE_LIMITED where the request's caller has no quota left for so many images. */
   readonly spendQuota: (request: FastifyRequest, images: number) => void;
 };
@@ -51,6 +53,8 @@ declare module 'fastify' {
     scope?: Scope;
     /** Largest declared body; Fastify's own limit where it is absent. */
     maxBodyBytes?: number;
+    /** Longest time for the body to arrive; the setting of all requests where it is absent. */
+    bodyTimeoutMs?: number;
     /** The multipart form that the route reads by itself, for openapi.yaml. */
     form?: TSchema;
     /** The JSON body that it takes instead of a form, for openapi.yaml. */

@@ -138,7 +138,6 @@ test('only http and https, on allowed ports, without credentials', async (contex
     'https://outside.example:6379/',
   ]) {
     await assert.rejects(get(fetcher, url), { code: 'URL_REFUSED' }, url);
-    assert.throws(() => fetcher.check(url), { code: 'URL_REFUSED' }, url);
   }
   for (const url of ['', 'cat.jpg', '//outside.example/cat.jpg', 'http://', 'http://[::1', `http://outside.example/${'x'.repeat(3000)}`]) {
     await assert.rejects(get(fetcher, url), { code: 'INVALID_REQUEST' }, url);

@@ -120,14 +120,24 @@ test('what unpacks too far is refused whole, before it has', async (context) => 
   ];
   for (const bomb of bombs) await refusedWhole(await onDisk(context, bomb), LIMITS, 'ARCHIVE_TOO_LARGE');
   const overlapping = zipOf(
-    Array.from({ length: 90 }, (_, number) => ({ name: `${number}.jpg`, content: 'x', claimedBytes: 4e9, isPacked: true, sharesFirst: true })),
+    Array.from({ length: 90 }, (_, number) => ({
+      name: `${number}.jpg`,
+      content: 'x',
+      claimedBytes: 4e9,
+      isPacked: true,
+      sharesFirst: true,
+    })),
   );
   await refusedWhole(await onDisk(context, overlapping), LIMITS, 'ARCHIVE_TOO_LARGE');
   const many = Array.from({ length: 101 }, (_, number) => ({ name: `${number}.jpg`, content: 'x' }));
   await refusedWhole(await onDisk(context, zipOf(many)), LIMITS, 'ARCHIVE_TOO_LARGE');
   await refusedWhole(await onDisk(context, await tarOf(many)), LIMITS, 'ARCHIVE_TOO_LARGE');
   const large = [1, 2, 3].map((number) => ({ name: `${number}.jpg`, content: Buffer.alloc(3e6, 'a photograph') }));
-  assert.deepEqual((await readAll(await onDisk(context, await tarOf(large)))).map(({ code }) => code), Array(3).fill('UPLOAD_TOO_LARGE'), 'and what is just large is not');
+  assert.deepEqual(
+    (await readAll(await onDisk(context, await tarOf(large)))).map(({ code }) => code),
+    Array(3).fill('UPLOAD_TOO_LARGE'),
+    'and what is just large is not',
+  );
   await refusedWhole(await onDisk(context, await tarOf(many.slice(0, 9))), { ...LIMITS, expandedBytesMax: 4000 }, 'ARCHIVE_TOO_LARGE');
 });
 

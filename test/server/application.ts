@@ -10,6 +10,7 @@ import type { InjectOptions, LightMyRequestResponse, RouteOptions } from 'fastif
 import sharp from 'sharp';
 import { Check, Errors } from 'typebox/schema';
 import type { Catalogue } from '../../src/catalogue/catalogue.js';
+import type { ImportLedger } from '../../src/catalogue/import-records.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
 import { Snapshots } from '../../src/catalogue/snapshots.js';
 import { readSettings, type Settings } from '../../src/config.js';
@@ -35,6 +36,8 @@ export type TestApplication = Application & {
   readonly decoder: ImageDecoder;
   readonly monitoring: Monitoring;
   readonly settings: Settings;
+  /** The data folder. */
+  readonly folder: string;
   /** Lines logged so far. */
   readonly log: readonly string[];
   /** Sends a request without a socket, and checks every JSON answer against its description. */
@@ -76,11 +79,13 @@ export async function startApplication(
     encoder: replaced.encoder ?? encoder,
     catalogue,
     snapshots,
+    imports: { ledger: durable ?? inMemoryLedger, folder: join(folder, 'imports') },
     monitoring,
     log,
     ...(onRoute !== undefined && { onRoute }),
   });
   await application.app.ready();
+  if (durable !== undefined) await application.resumeImports();
   context.after(async () => {
     await application.app.close();
     await decoder.close();
@@ -94,6 +99,7 @@ export async function startApplication(
     decoder,
     monitoring,
     settings,
+    folder,
     log: lines,
     async ask(options) {
       const response = await application.app.inject(options);
@@ -107,6 +113,12 @@ export async function startApplication(
     },
   };
 }
+
+/** For applications whose catalogue is a test's own: they have no imports. */
+const inMemoryLedger: ImportLedger = {
+  changeImport: () => Promise.reject(new Error('This application has no imports.')),
+  readImports: () => Promise.reject(new Error('This application has no imports.')),
+};
 
 /** A small PNG that differs for each seed in large, so that pictures of two seeds are not alike. */
 export async function picture(seed: number, format: 'png' | 'jpeg' = 'png'): Promise<Buffer> {

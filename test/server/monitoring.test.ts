@@ -76,6 +76,7 @@ test('collections beyond the bound are summed; a catalogue that does not answer 
     imagesInFlight: budget,
     uploadMemory: budget,
     urlFetchesActive: () => 0,
+    imports: { running: 0, listeners: 0 },
     requestsInFlight: () => 0,
     version: '1.2.3',
   });

@@ -5,7 +5,10 @@ import type { ServerContext } from '../server-context.js';
 import { StatisticsAnswer } from '../statistics-schemas.js';
 
 /** GET /stats: what runs here, what it holds, and what its scores are worth. A key that is limited to collections learns of those alone. */
-export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { encoder, version, scores, tenancy, ledger }) => {
+export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
+  app,
+  { encoder, version, scores, imports, tenancy, ledger },
+) => {
   const startedAt = performance.now();
 
   app.get(
@@ -27,7 +30,7 @@ export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async 
           recall: recall ?? null,
         })),
         scores: scores.shipped === undefined ? null : describeScores(scores.shipped),
-        imports: { running: 0 },
+        imports: { running: imports.runningIn((collection) => tenancy.mayUse(request, collection)) },
         report: null,
       };
     },

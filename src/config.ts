@@ -53,6 +53,10 @@ export const SETTINGS = {
     default: '',
     description: 'Address or network of the reverse proxy whose X-Forwarded-For is believed; empty believes none.',
   }),
+  corsOrigins: text({
+    default: '',
+    description: 'Origins whose web pages may use the service (https://shop.example), separated by commas; * is all. Empty is none.',
+  }),
   rateLimit: integer({
     default: 0,
     min: 0,

@@ -20,6 +20,7 @@ import { describeRoute, openApiFrame } from './api-document.js';
 import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
 import { endSlowBody } from './body-deadline.js';
 import { createCopyVerifier } from './copy-verifier.js';
+import { allowOrigins, isOriginAllowed, parseOrigins } from './cors.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
 import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import { createFairTurns } from './fair-turns.js';
@@ -107,7 +108,9 @@ export async function buildApp(parts: AppParts): Promise<Application> {
       logRequestEnd(request, reply, end);
     },
   });
-  const gate = createGate({ keys, trustsProxy: settings.trustProxy !== '' });
+  const origins = parseOrigins(settings.corsOrigins, keys.length > 0);
+  const allowsOrigin = (origin: string): boolean => isOriginAllowed(origins, origin);
+  const gate = createGate({ keys, trustsProxy: settings.trustProxy !== '', allowsOrigin });
   const quota = createTokenBuckets({
     perMinute: settings.rateLimit,
     burst: settings.rateLimit,
@@ -193,6 +196,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
   app.server.maxConnections = settings.maxConnections;
+  await allowOrigins(app, origins);
 
   // A request meets these in this order, all of them before a byte of its body is read.
   app.addHook('onRequest', (request, reply, done) => {

@@ -112,8 +112,13 @@ export type Gate = (request: FastifyRequest, route: { readonly access: Access; r
  * Without keys (loopback only): any local program may come in, but no web page may, neither across origins nor by a name that was rebound
  * to 127.0.0.1, since a browser would otherwise carry a stranger's request to this machine.
  */
-export function createGate(options: { readonly keys: readonly ApiKey[]; readonly trustsProxy: boolean }): Gate {
-  const { keys, trustsProxy } = options;
+export function createGate(options: {
+  readonly keys: readonly ApiKey[];
+  readonly trustsProxy: boolean;
+  /** Whether web pages of this origin are let in, for a service without keys. */
+  readonly allowsOrigin?: (origin: string) => boolean;
+}): Gate {
+  const { keys, trustsProxy, allowsOrigin = () => false } = options;
   const guesses = createTokenBuckets({
     perMinute: WRONG_KEYS_PER_MINUTE,
     burst: WRONG_KEYS_PER_MINUTE,
@@ -122,7 +127,7 @@ export function createGate(options: { readonly keys: readonly ApiKey[]; readonly
   });
   return (request, { access, scope }) => {
     if (keys.length === 0) {
-      if (!trustsProxy) refuseWebPages(request);
+      if (!trustsProxy) refuseWebPages(request, allowsOrigin);
       return { caller: request.ip, collections: undefined };
     }
     const given = keyOf(request);
@@ -148,7 +153,7 @@ export function createGate(options: { readonly keys: readonly ApiKey[]; readonly
   };
 }
 
-function refuseWebPages(request: FastifyRequest): void {
+function refuseWebPages(request: FastifyRequest, allowsOrigin: (origin: string) => boolean): void {
   const host = request.headers.host;
   if (host !== undefined && !isLoopback(host.replace(/:\d+$/, ''))) {
     throw new SearchError(
@@ -157,7 +162,7 @@ function refuseWebPages(request: FastifyRequest): void {
     );
   }
   const origin = request.headers.origin;
-  if (origin !== undefined && (host === undefined || origin.replace(/^https?:\/\//, '') !== host)) {
+  if (origin !== undefined && !allowsOrigin(origin) && (host === undefined || origin.replace(/^https?:\/\//, '') !== host)) {
     throw new SearchError('FORBIDDEN', 'Without API keys the service does not answer web pages of other origins.');
   }
 }

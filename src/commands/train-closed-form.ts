@@ -5,7 +5,7 @@ import { SearchError } from '../errors.js';
 import { fitClosedForm } from '../training/closed-form.js';
 import { saveClosedForm } from '../training/closed-form-export.js';
 import { type ClosedFormOptions, closedFormOptions, closedFormPreprocessing } from '../training/closed-form-options.js';
-import { readClosedFormStem } from '../training/closed-form-stem.js';
+import { optionsOnStem, readClosedFormStem } from '../training/closed-form-stem.js';
 import { packedImages } from '../training/packed-images.js';
 import { figuresMarkdown, type MeasureFlags, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
 import { openPackedSource } from './packed-source.js';
@@ -65,7 +65,8 @@ function recipeNamed(name: string): ClosedFormRecipe | undefined {
 export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: ClosedFormRecipe): Promise<number> {
   const { data, out, seed, heldOut } = flags;
   const stem = recipe.stem === undefined ? undefined : await readClosedFormStem(recipe.stem);
-  const settings = closedFormOptions({ ...recipe.options, ...stem?.settings, ...(seed !== undefined && { seed }) });
+  const given = { ...recipe.options, ...(seed !== undefined && { seed }) };
+  const settings = closedFormOptions(stem === undefined ? given : optionsOnStem(stem, given));
   const preprocessing = closedFormPreprocessing(settings);
   const display = openTrainingDisplay();
   const decoding = openDecoding(preprocessing);
@@ -76,7 +77,7 @@ export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: ClosedF
       images: packedImages(dataset),
       settings,
       ...(stem !== undefined && { stem }),
-      onProgress: ({ step, images: done, of }) => display.stage(step, done, of ?? done),
+      onProgress: ({ step, images: done, of }) => display.stage(step, done, of ?? dataset.count),
     });
     const seconds = Math.round((performance.now() - startedAt) / 1000);
     display.note(`fitted to ${fit.images} images of ${settings.side} x ${settings.side} in ${seconds} s`);

@@ -11,18 +11,19 @@ import type { ClosedFormOptions } from './closed-form-options.js';
 import type { PatchDictionary } from './patch-dictionary.js';
 
 /** Settings that belong to patches and codes; a fit on a stem takes them from it. */
-export const STEM_SETTINGS = [
+const FIXED = [
   'patch',
-  'hop',
   'atoms',
   'threshold',
-  'pool',
   'eigenvectors',
   'patchRegularisation',
   'ridge',
   'momentImages',
   'codesPerImage',
 ] as const satisfies readonly (keyof ClosedFormOptions)[];
+
+/** Settings of how closely a picture is looked at; a fit on a stem may choose others: the codes of a patch stay what they are. */
+const SAMPLING = ['hop', 'pool'] as const satisfies readonly (keyof ClosedFormOptions)[];
 
 /** Patches and codes of a saved encoder, the settings that made them, and what people should know of where they come from. */
 export type ClosedFormStem = {
@@ -31,7 +32,7 @@ export type ClosedFormStem = {
   readonly id: string;
   readonly data: string;
   readonly licence: string;
-  readonly settings: Pick<ClosedFormOptions, (typeof STEM_SETTINGS)[number]>;
+  readonly settings: Pick<ClosedFormOptions, (typeof FIXED)[number] | (typeof SAMPLING)[number]>;
   readonly dictionary: PatchDictionary;
   readonly codes: CodeProjection;
 };
@@ -45,7 +46,7 @@ export async function readClosedFormStem(folder: string): Promise<ClosedFormStem
     throw new SearchError('INVALID_SETTINGS', `${folder} is no stem for a closed form: ${what}. ${remedy}.`);
   };
   const settings = Object.fromEntries(
-    STEM_SETTINGS.map((key) => {
+    [...FIXED, ...SAMPLING].map((key) => {
       const value = training[key];
       return [key, typeof value === 'number' ? value : refuse(`its manifest has no training.${key}`)];
     }),
@@ -70,6 +71,12 @@ export async function readClosedFormStem(folder: string): Promise<ClosedFormStem
       even: evenCount(graph, eigenvectors),
     },
   };
+}
+
+/** Options for a fit on a stem: what belongs to patches and codes is the stem's, whatever is given; hop and pool are unless given. */
+export function optionsOnStem(stem: ClosedFormStem, given: Partial<ClosedFormOptions>): Partial<ClosedFormOptions> {
+  const { hop, pool, ...fixed } = stem.settings;
+  return { hop, pool, ...given, ...fixed };
 }
 
 /** How many of the local dimensions are even, from how the program splits them; it does not where all are of one kind. */

@@ -9,7 +9,7 @@ import { solveCellProjection } from './cell-projection.js';
 import type { CellProjection, CodeProjection } from './closed-form-graph.js';
 import { codeMoments, viewMoments } from './closed-form-moments.js';
 import { type ClosedFormOptions, closedFormOptions, closedFormPreprocessing } from './closed-form-options.js';
-import type { ClosedFormStem } from './closed-form-stem.js';
+import { type ClosedFormStem, optionsOnStem } from './closed-form-stem.js';
 import { solveCodeProjection } from './code-projection.js';
 import { buildPatchDictionary, type PatchDictionary } from './patch-dictionary.js';
 import { samplePatches } from './patch-sample.js';
@@ -44,7 +44,8 @@ export async function fitClosedForm(options: {
   readonly onProgress?: (progress: ClosedFormProgress) => void;
 }): Promise<ClosedFormFit> {
   const { images, stem, onProgress } = options;
-  const settings = closedFormOptions({ ...options.settings, ...stem?.settings });
+  const given = options.settings ?? {};
+  const settings = closedFormOptions(stem === undefined ? given : optionsOnStem(stem, given));
   const { dimensions, regularisation, emphasis, seed } = settings;
   const { count, dictionary, codes } =
     stem === undefined ? await fitPatchesAndCodes({ images, settings, onProgress }) : { count: undefined, ...stem };

@@ -9,7 +9,7 @@ import { SearchError } from '../../src/errors.js';
 import { writeInputTensor } from '../../src/images/preprocessing.js';
 import { fitClosedForm } from '../../src/training/closed-form.js';
 import { fitClosedFormEncoder, saveClosedForm } from '../../src/training/closed-form-export.js';
-import { readClosedFormStem } from '../../src/training/closed-form-stem.js';
+import { optionsOnStem, readClosedFormStem } from '../../src/training/closed-form-stem.js';
 import { SMALL, wavyPictures } from './closed-form-reference.js';
 
 const DATA_FACTS = { data: 'waves', licence: 'none needed', command: 'this test' };
@@ -34,6 +34,7 @@ test('on a stem only the last projection is fitted; patches, codes and their set
     });
     assert.deepEqual([...steps], ['views']);
     assert.deepEqual(again.settings, whole.settings);
+    assert.deepEqual(optionsOnStem(stem, { hop: 2, atoms: 8 }), { ...stem.settings, hop: 2 });
     assert.deepEqual(again.cells.weights, whole.cells.weights);
 
     // Other pictures of another size: fewer than codes would need.

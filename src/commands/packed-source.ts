@@ -16,16 +16,18 @@ export async function openPackedSource(
   options: {
     readonly preprocessing: Preprocessing;
     readonly decode: Decoding['decode'];
+    /** How pictures are packed, where that is not how the encoder will see them. */
+    readonly packing?: { readonly preprocessing: Preprocessing; readonly decode: Decoding['decode'] };
     readonly display: Pick<TrainingDisplay, 'note' | 'stage'>;
   },
 ): Promise<PackedSource> {
-  const { preprocessing, decode, display } = options;
+  const { decode, packing = options, display } = options;
   const source = limited(await openDataSource({ ...flags, decode, onNote: display.note }), flags.trainLimit);
   const dataset = await packDataset({
     dataset: source.database,
     source: source.source,
-    preprocessing,
-    decode,
+    preprocessing: packing.preprocessing,
+    decode: packing.decode,
     folder: `${flags.cache}/packed`,
     onProgress: (done, total) => display.stage('decode', done, total),
   });

@@ -4,7 +4,12 @@ import { basename } from 'node:path';
 import { SearchError } from '../errors.js';
 import { fitClosedForm } from '../training/closed-form.js';
 import { saveClosedForm } from '../training/closed-form-export.js';
-import { type ClosedFormOptions, closedFormOptions, closedFormPreprocessing } from '../training/closed-form-options.js';
+import {
+  type ClosedFormOptions,
+  closedFormFitPreprocessing,
+  closedFormOptions,
+  closedFormPreprocessing,
+} from '../training/closed-form-options.js';
 import { optionsOnStem, readClosedFormStem } from '../training/closed-form-stem.js';
 import { packedImages } from '../training/packed-images.js';
 import { figuresMarkdown, type MeasureFlags, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
@@ -34,7 +39,7 @@ export type ClosedFormRecipe = { readonly options: Partial<ClosedFormOptions>; r
  */
 const RECIPES = {
   'closed-form': { options: {} },
-  photos: { options: { side: 64, views: 8, framed: 0.25, regularisation: 0.3 }, stem: 'models/closed-form-cifar10' },
+  photos: { options: { side: 64, views: 8, detail: 2, framed: 0.25, regularisation: 0.3 }, stem: 'models/closed-form-cifar10' },
 } as const satisfies Readonly<Record<string, ClosedFormRecipe>>;
 
 /**
@@ -70,8 +75,14 @@ export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: ClosedF
   const preprocessing = closedFormPreprocessing(settings);
   const display = openTrainingDisplay();
   const decoding = openDecoding(preprocessing);
+  const packing = { preprocessing: closedFormFitPreprocessing(settings), decoding: openDecoding(closedFormFitPreprocessing(settings)) };
   try {
-    const { source, dataset } = await openPackedSource(flags, { preprocessing, decode: decoding.decode, display });
+    const { source, dataset } = await openPackedSource(flags, {
+      preprocessing,
+      decode: decoding.decode,
+      packing: { preprocessing: packing.preprocessing, decode: packing.decoding.decode },
+      display,
+    });
     const startedAt = performance.now();
     const fit = await fitClosedForm({
       images: packedImages(dataset),
@@ -110,5 +121,6 @@ export async function runTrainClosedForm(flags: ClosedFormFlags, recipe: ClosedF
   } finally {
     display.close();
     await decoding.close();
+    await packing.decoding.close();
   }
 }

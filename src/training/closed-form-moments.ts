@@ -14,6 +14,7 @@ import { type ClosedFormOptions, closedFormGeometry, closedFormPreprocessing } f
 import type { PatchDictionary } from './patch-dictionary.js';
 import { randomView } from './random-view.js';
 import { type Moments, SecondMoments } from './second-moments.js';
+import { shrinkPixels } from './shrink-pixels.js';
 
 type Images = AsyncIterable<Pixels> | Iterable<Pixels>;
 
@@ -67,7 +68,7 @@ export async function codeMoments(options: {
 
 /**
  * Moments of pairs of cells: each image as it is with `views` random views of it. onProgress is told how many images are done. Views are drawn
- * from the seed in the order of the images.
+ * from the seed in the order of the images, which are `detail` times as large as the encoder's input.
  */
 export async function viewMoments(options: {
   readonly images: Images;
@@ -86,9 +87,9 @@ export async function viewMoments(options: {
   try {
     let done = 0;
     for await (const batch of batches(images, batchSize(settings))) {
-      const plain = (await program.run(batch)).cells!;
+      const plain = (await program.run(batch.map((pixels) => shrinkPixels(pixels, settings.detail)))).cells!;
       for (let view = 0; view < settings.views; view++) {
-        const seen = await program.run(batch.map((pixels) => randomView(pixels, random, settings)));
+        const seen = await program.run(batch.map((pixels) => shrinkPixels(randomView(pixels, random, settings), settings.detail)));
         await moments.add(plain, seen.cells!);
       }
       done += batch.length;

@@ -32,6 +32,11 @@ export type ClosedFormOptions = {
   readonly emphasis: number;
   /** Random views of each image that the last projection learns from. */
   readonly views: number;
+  /**
+   * Images are given at this multiple of `side`, and shrunk to it after a view was cropped: crops are then as sharp as whole pictures, which is
+   * what a user uploads. 1 where there is no more to see, as in CIFAR-10.
+   */
+  readonly detail: number;
   /** Probability that a view lies in a frame of one colour, as copies do that were given a border; 0..1. */
   readonly framed: number;
   /** Images that the moments of codes are taken from, evenly spread over the source; all images fit the last projection. */
@@ -57,6 +62,7 @@ export const CLOSED_FORM_DEFAULTS: ClosedFormOptions = {
   regularisation: 0.03,
   emphasis: 1.5,
   views: 1,
+  detail: 1,
   framed: 0,
   momentImages: 20_000,
   codesPerImage: 10,
@@ -95,6 +101,11 @@ export function closedFormPreprocessing(options: Pick<ClosedFormOptions, 'side'>
   return { width: options.side, height: options.side, fit: 'stretch', mean: [0.5, 0.5, 0.5], scale: [1, 1, 1], layout: 'NCHW' };
 }
 
+/** What the images of a fit must be: {@link closedFormPreprocessing} at `detail` times the side. */
+export function closedFormFitPreprocessing({ side, detail }: Pick<ClosedFormOptions, 'side' | 'detail'>): Preprocessing {
+  return closedFormPreprocessing({ side: side * detail });
+}
+
 const WHOLE = [
   'side',
   'patch',
@@ -105,6 +116,7 @@ const WHOLE = [
   'grid',
   'dimensions',
   'views',
+  'detail',
   'momentImages',
   'codesPerImage',
 ] as const;

@@ -13,6 +13,7 @@ import { type ClosedFormStem, optionsOnStem } from './closed-form-stem.js';
 import { solveCodeProjection } from './code-projection.js';
 import { buildPatchDictionary, type PatchDictionary } from './patch-dictionary.js';
 import { samplePatches } from './patch-sample.js';
+import { shrinkPixels } from './shrink-pixels.js';
 
 /** Images that can be read again from the start, in the same order each time. */
 export type RepeatableImages = AsyncIterable<Pixels> | Iterable<Pixels>;
@@ -34,7 +35,7 @@ export type ClosedFormFit = {
 };
 
 /**
- * Fits to images of `side` x `side` pixels, read three times; on a stem, whose patches and codes are taken as they are, once. The same images,
+ * Fits to images of `side` x `side` pixels (times `detail`), read three times; on a stem, whose patches and codes are taken as they are, once. The same images,
  * options and seed give the same encoder on the same machine. INVALID_SETTINGS where the options do not fit together or the images are too few.
  */
 export async function fitClosedForm(options: {
@@ -48,7 +49,9 @@ export async function fitClosedForm(options: {
   const settings = closedFormOptions(stem === undefined ? given : optionsOnStem(stem, given));
   const { dimensions, regularisation, emphasis, seed } = settings;
   const { count, dictionary, codes } =
-    stem === undefined ? await fitPatchesAndCodes({ images, settings, onProgress }) : { count: undefined, ...stem };
+    stem === undefined
+      ? await fitPatchesAndCodes({ images: shrunk(images, settings.detail), settings, onProgress })
+      : { count: undefined, ...stem };
   const views = await viewMoments({
     images,
     dictionary,
@@ -83,6 +86,15 @@ async function fitPatchesAndCodes(options: {
     onProgress: (done) => onProgress?.({ step: 'codes', images: done, of: Math.min(count, momentImages) }),
   });
   return { count, dictionary, codes: await solveCodeProjection({ ...moments, eigenvectors, ridge, seed }) };
+}
+
+function shrunk(images: RepeatableImages, factor: number): RepeatableImages {
+  if (factor === 1) return images;
+  return {
+    async *[Symbol.asyncIterator]() {
+      for await (const pixels of images) yield shrinkPixels(pixels, factor);
+    },
+  };
 }
 
 function requireMoreThan(directions: number, images: number): void {

@@ -10,6 +10,7 @@ import { writeInputTensor } from '../../src/images/preprocessing.js';
 import { fitClosedForm } from '../../src/training/closed-form.js';
 import { fitClosedFormEncoder, saveClosedForm } from '../../src/training/closed-form-export.js';
 import { optionsOnStem, readClosedFormStem } from '../../src/training/closed-form-stem.js';
+import { shrinkPixels } from '../../src/training/shrink-pixels.js';
 import { SMALL, wavyPictures } from './closed-form-reference.js';
 
 const DATA_FACTS = { data: 'waves', licence: 'none needed', command: 'this test' };
@@ -36,6 +37,14 @@ test('on a stem only the last projection is fitted; patches, codes and their set
     assert.deepEqual(again.settings, whole.settings);
     assert.deepEqual(optionsOnStem(stem, { hop: 2, atoms: 8 }), { ...stem.settings, hop: 2 });
     assert.deepEqual(again.cells.weights, whole.cells.weights);
+
+    // Given twice as large, pictures are shrunk before they are coded.
+    const large = wavyPictures(40, 16, 3);
+    const options = { ...SMALL, detail: 2, framed: 0.5 };
+    const fine = await fitClosedForm({ images: large, settings: options });
+    const patches = await fitClosedForm({ images: large.map((pixels) => shrinkPixels(pixels, 2)), settings: { ...options, detail: 1 } });
+    assert.deepEqual(fine.codes, patches.codes);
+    assert.notDeepEqual(fine.cells, patches.cells);
 
     // Other pictures of another size: fewer than codes would need.
     const settings = { ...SMALL, side: 12, dimensions: 3, framed: 0.5 };
@@ -73,3 +82,9 @@ test('on a stem only the last projection is fitted; patches, codes and their set
 function withCode(code: string, message: RegExp) {
   return (error: unknown) => error instanceof SearchError && error.code === code && message.test(error.message);
 }
+
+test('a shrunk picture has the means of its squares, rounded; other factors are refused', () => {
+  const rgb = Uint8Array.from([0, 10, 20, 1, 10, 20, 2, 10, 20, 4, 10, 21, 255, 0, 0, 255, 0, 0, 255, 0, 0, 254, 4, 0]);
+  assert.deepEqual(shrinkPixels({ width: 4, height: 2, rgb }, 2), { width: 2, height: 1, rgb: Uint8Array.from([128, 5, 10, 129, 6, 10]) });
+  assert.throws(() => shrinkPixels({ width: 4, height: 2, rgb }, 3), /do not shrink by 3/);
+});

@@ -32,7 +32,7 @@ export const SETTINGS = {
       'Port of its own for GET /metrics, on the same address; 0 serves it on the main port, with a read key for all collections where keys are set.',
   }),
   data: text({ default: 'data', description: 'Folder of the catalogue: the database, its indexes and its snapshots.' }),
-  model: text({ default: 'models/closed-form-cifar10', description: 'Folder of the saved encoder.' }),
+  model: text({ default: 'models/photos', description: 'Folder of the saved encoder.' }),
   device: text({
     default: 'auto',
     choices: ['auto', 'cpu', 'cuda', 'webgpu', 'tensorflow-gpu', 'tensorflow'],

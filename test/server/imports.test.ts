@@ -1,5 +1,6 @@
 /** Import jobs through a listening service: every picture of a source is accounted for, whatever it is. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -221,14 +222,37 @@ test('events tell of a job until it ends; they are bounded, and end when the ser
   release();
 });
 
-test('keys: a reader may not import, and a key sees jobs of its own collections only', async (context) => {
-  const service = await start(context, { apiKeys: API_KEYS });
-  const files = zipOf([{ name: 'a.png', content: await picture(1) }]);
-  const as = (key: string, body = {}): RequestInit => ({ ...body, headers: { 'content-type': 'application/zip', 'x-api-key': key } });
-  assert.equal((await fetch(`${service.url}/imports`, as('', { method: 'POST', body: files }))).status, 401);
-  assert.equal((await fetch(`${service.url}/imports`, as(KEYS.read, { method: 'POST', body: files }))).status, 403);
-  assert.equal((await fetch(`${service.url}/imports`, as(KEYS.write, { method: 'POST', body: files }))).status, 202);
-  assert.equal((await fetch(`${service.url}/imports`, as(KEYS.read))).status, 403);
+test('keys: a reader may not import, and a key sees and touches jobs of its own collections only', async (context) => {
+  const own = 'own-key-0123456789abc';
+  const service = await start(context, { apiKeys: `${API_KEYS},write@own:${own}` });
+  const archive = zipOf([{ name: 'a.png', content: await picture(1) }]);
+  const as = (key: string, body = {}): Asking => ({ ...body, headers: { 'content-type': 'application/zip', 'x-api-key': key } });
+  const send = { method: 'POST', body: archive };
+  assert.equal((await service.ask('/imports', as('', send))).status, 401);
+  assert.equal((await service.ask('/imports', as(KEYS.read, send))).status, 403);
+  assert.equal((await service.ask('/imports', as(KEYS.read))).status, 403);
+  assert.equal((await service.ask('/imports?collection=secret', as(own, send))).status, 404);
+  const secret = (await service.ask('/imports?collection=secret', as(KEYS.write, send))).body as Job;
+  const mine = (await service.ask('/imports', as(own, send))).body as Job;
+  assert.equal(mine.collection, 'own', 'a key of one collection need not name it');
+  const seen = (await service.ask('/imports', as(own))).body.imports as Job[];
+  assert.deepEqual(
+    seen.map(({ id }) => id),
+    [mine.id],
+  );
+  for (const [method, path] of [
+    ['GET', ''],
+    ['GET', '/failures'],
+    ['GET', '/events'],
+    ['POST', '/retry'],
+    ['DELETE', ''],
+  ] as const) {
+    const { status, body } = await service.ask(`/imports/${secret.id}${path}`, { method, headers: { 'x-api-key': own } });
+    const none = await service.ask(`/imports/${randomUUID()}${path}`, { method, headers: { 'x-api-key': own } });
+    assert.deepEqual([status, body], [404, none.body], `${method} ${path}`);
+  }
+  await service.ended(secret, KEYS.write);
+  await service.ended(mine, own);
 });
 
 test('an import waits while the service is full, and searches go first', async (context) => {
@@ -283,10 +307,10 @@ async function start(context: TestContext, flags: Parameters<typeof startApplica
     ask,
     spooled: () => (existsSync(join(application.folder, 'imports')) ? readdirSync(join(application.folder, 'imports')) : []),
     /** Watches a job to its end; the account is right at every look. */
-    async ended({ id }: Job): Promise<Job> {
+    async ended({ id }: Job, key?: string): Promise<Job> {
       let job: Job | undefined;
       await eventually(async () => {
-        job = (await ask(`/imports/${id}`)).body as Job;
+        job = (await ask(`/imports/${id}`, key === undefined ? {} : { headers: { 'x-api-key': key } })).body as Job;
         const { found, added, existing, waiting, failed } = job.counts;
         assert.equal(found, added + existing + waiting + failed);
         return job.status !== 'running';

@@ -9,7 +9,7 @@ import { ExactIndex } from './exact-index.js';
 import { reached } from './failpoint.js';
 import { findNeighbours } from './find-neighbours.js';
 import { faultOfGraph } from './graph-fault.js';
-import { HashScan } from './hash-scan.js';
+import { HashIndex } from './hash-index.js';
 import type { HnswSettings } from './hnsw-index.js';
 import { ImportStore } from './import-store.js';
 import { flushFolder, IndexFiles } from './index-file.js';
@@ -35,7 +35,7 @@ export type EngineOptions = {
   readonly collectGarbage: () => void;
 };
 
-type Indexed = { readonly index: CollectionIndex; readonly hashes: HashScan; readonly name: string; changes: number };
+type Indexed = { readonly index: CollectionIndex; readonly hashes: HashIndex; readonly name: string; changes: number };
 
 /**
  * One owner of record store and indexes, on one thread, with no queue of its own: `RequestTurns` decides what is done when. Every call leaves
@@ -91,7 +91,7 @@ export class CatalogueEngine {
       this.#options.onWarning(`Index file of collection ${name} is not used, and built anew from the records: ${fault}.`);
     }
     const graph = fault === undefined ? loaded.index : undefined;
-    const hashes = new HashScan();
+    const hashes = new HashIndex();
     for (const { sequence, perceptualHash } of this.#store.perceptualHashes(key))
       if (flat.has(sequence)) hashes.add(sequence, perceptualHash);
     return { index: new CollectionIndex(this.#options.settings, flat, graph), hashes, name, changes: graph === undefined ? flat.size : 0 };
@@ -157,7 +157,7 @@ export class CatalogueEngine {
     if (name === undefined) throw new Error(`Collection ${key} is not in the record store. This is a bug.`);
     const { settings } = this.#options;
     const index = new CollectionIndex(settings, new ExactIndex(settings.dimensions));
-    const indexed: Indexed = { index, hashes: new HashScan(), name, changes: 0 };
+    const indexed: Indexed = { index, hashes: new HashIndex(), name, changes: 0 };
     this.#collections.set(key, indexed);
     return indexed;
   }

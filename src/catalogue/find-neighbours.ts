@@ -1,6 +1,6 @@
 import type { Neighbour, NeighbourQuery, Sequence } from './catalogue.js';
 import type { CollectionIndex } from './collection-index.js';
-import type { HashScan } from './hash-scan.js';
+import type { HashIndex } from './hash-index.js';
 import { placeIn } from './pass-sets.js';
 import type { RecordStore } from './record-store.js';
 import type { VectorMatch } from './vector-index.js';
@@ -13,7 +13,7 @@ export function findNeighbours(
   query: NeighbourQuery,
   collection: {
     readonly index: CollectionIndex;
-    readonly hashes: HashScan;
+    readonly hashes: HashIndex;
     readonly store: RecordStore;
     readonly passes: readonly number[] | undefined;
   },

@@ -33,9 +33,8 @@ const FOUND_AT_ONCE = 500;
 const WAITING_AT_ONCE = 200;
 /** Trouble that passes: the job waits, however long it takes. */
 const WAITS: readonly string[] = ['OVERLOADED', 'DISK_FULL'];
-/** Trouble that may be this picture's own: tried again a few times. */
-const TRIED_AGAIN: readonly string[] = ['DECODER_FAILED', 'ENCODER_FAILED', 'DEADLINE_EXCEEDED'];
-const ATTEMPTS = 3;
+/** Trouble that may be the machine's or this picture's own: how often it is tried. */
+const ATTEMPTS: { readonly [code: string]: number } = { DECODER_FAILED: 3, ENCODER_FAILED: 3, DEADLINE_EXCEEDED: 3, DECODE_TIMEOUT: 2 };
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5000;
 
@@ -124,7 +123,7 @@ export async function runImport(
         signal.throwIfAborted();
         const { code } = toError(error);
         if (WAITS.includes(code)) await waitOut(error, attempt);
-        else if (TRIED_AGAIN.includes(code) && attempt < ATTEMPTS) await pause(attempt, signal);
+        else if (attempt < (ATTEMPTS[code] ?? 1)) await pause(attempt, signal);
         else return await settle(picture, toError(error));
       }
     }

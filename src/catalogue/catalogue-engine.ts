@@ -2,38 +2,22 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { SearchError } from '../errors.js';
 import type { CatalogueStatistics, Neighbour, NeighbourQuery } from './catalogue.js';
-import type { CommitReport, ReadRequest, RequestOutcome, WriteRequest } from './catalogue-requests.js';
-import { checkCollectionName, checkedImageId, checkedNewImage, checkedQuery } from './checked-input.js';
+import type { ReadRequest, RequestOutcome, WriteRequest } from './catalogue-requests.js';
+import { checkCollectionName, checkedImageId, checkedNewImage, checkedQuery, checkedSample, checkedStanding } from './checked-input.js';
 import { CollectionIndex } from './collection-index.js';
+import { standingOf, takeSample } from './collection-sample.js';
+import type { EngineOptions } from './engine-options.js';
 import { ExactIndex } from './exact-index.js';
 import { reached } from './failpoint.js';
 import { findNeighbours } from './find-neighbours.js';
 import { faultOfGraph } from './graph-fault.js';
 import { HashIndex } from './hash-index.js';
-import type { HnswSettings } from './hnsw-index.js';
 import { ImportStore } from './import-store.js';
 import { flushFolder, IndexFiles } from './index-file.js';
 import { PassSets } from './pass-sets.js';
 import { RecordStore, type StoreChange } from './record-store.js';
 import { StoreDatabase, type StoreWrite } from './store-database.js';
 import { asStoreError } from './store-errors.js';
-
-export type EngineOptions = {
-  readonly folder: string;
-  readonly encoderId: string;
-  readonly settings: HnswSettings;
-  readonly collectionsMax: number;
-  /** A collection's index file is written after this many changes. */
-  readonly saveEveryChanges: number;
-  readonly lockTimeoutMs: number;
-  readonly reserveBytes: number;
-  readonly now: () => number;
-  readonly onCommit: (report: CommitReport) => void;
-  /** What an operator should know and nobody waits for: an index file not trusted, a save that failed. */
-  readonly onWarning: (message: string) => void;
-  /** Frees the memory of graphs that were dropped; V8 does not know of it. */
-  readonly collectGarbage: () => void;
-};
 
 type Indexed = { readonly index: CollectionIndex; readonly hashes: HashIndex; readonly name: string; changes: number };
 
@@ -182,8 +166,17 @@ export class CatalogueEngine {
           return this.#store.blob(method, args[0], checkedImageId(args[1]));
         case 'list':
           return this.#store.list(...args);
+        case 'sample':
+          return takeSample(checkedSample(args[1]), this.#indexOf(args[0]), this.#store.lastSequence);
+        case 'standing':
+          return standingOf(checkedStanding(args[1]), this.#indexOf(args[0]), this.#store);
       }
     });
+  }
+
+  #indexOf(collection: string): CollectionIndex | undefined {
+    const key = this.#store.collectionKey(collection);
+    return key === undefined ? undefined : this.#indexed(key).index;
   }
 
   #neighbours(query: NeighbourQuery): Neighbour[] {
@@ -197,11 +190,7 @@ export class CatalogueEngine {
 
   #statistics(): CatalogueStatistics {
     const { database, wal } = this.#database.fileBytes;
-    const collections = [...this.#collections.values()].map(({ name, index }) => {
-      const { ef, recall } = index.breadth;
-      const counts = { images: index.size, indexed: index.indexed, deleted: index.removed, rebuilding: index.isRebuilding };
-      return { name, ...counts, searchBreadth: ef, ...(recall !== undefined && { recall }) };
-    });
+    const collections = [...this.#collections.values()].map(({ name, index }) => ({ name, ...index.statistics }));
     collections.sort((a, b) => (a.name < b.name ? -1 : 1));
     return { collections, lastSequence: this.#store.lastSequence, databaseBytes: database, walBytes: wal, queued: 0 };
   }

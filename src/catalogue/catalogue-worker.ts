@@ -2,8 +2,9 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { toErrorData } from '../errors.js';
-import type { CatalogueEngine, EngineOptions } from './catalogue-engine.js';
+import type { CatalogueEngine } from './catalogue-engine.js';
 import type { MessageFromWorker, MessageToWorker, RequestOutcome } from './catalogue-requests.js';
+import type { EngineOptions } from './engine-options.js';
 import { asNativeModuleError } from './store-errors.js';
 
 /**

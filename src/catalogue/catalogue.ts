@@ -105,6 +105,33 @@ export type CatalogueStatistics = {
   readonly queued: number;
 };
 
+/** `size`: 1..10,000. `seed`: a whole number of 32 bits. */
+export type SampleQuery = { readonly size: number; readonly seed: number };
+
+/** Some of a collection's images, by ascending sequence, with the collection's numbers at that moment. */
+export type Sample = {
+  readonly images: number;
+  /** The catalogue's latest. */
+  readonly lastSequence: number;
+  readonly sequences: readonly Sequence[];
+  /** [sequences, dimensions], rows of length 1. */
+  readonly embeddings: Float32Array;
+};
+
+/** At most 10,000 sequences. */
+export type StandingQuery = { readonly sequences: readonly number[]; readonly since: number };
+
+/** What became of images that were known once. */
+export type Standing = {
+  readonly images: number;
+  /** The catalogue's latest. */
+  readonly lastSequence: number;
+  /** Images of the collection that are there now and are younger than `since`. */
+  readonly added: number;
+  /** The id under each sequence, in order; null where the collection has it no more. */
+  readonly ids: readonly (ImageId | null)[];
+};
+
 export type Page<T> = { readonly items: readonly T[]; readonly nextCursor: string | undefined };
 
 /**
@@ -132,6 +159,10 @@ export interface Catalogue {
     page: { readonly limit: number; readonly cursor?: string; readonly filter?: Filter },
   ): Promise<Page<ImageRecord>>;
   neighbours(query: NeighbourQuery): Promise<readonly Neighbour[]>;
+  /** At random, but the same for the same seed, and little changed where the collection changed little. Empty for a collection without images. */
+  sample(collection: string, query: SampleQuery): Promise<Sample>;
+  /** How a collection stands towards an earlier sample of it. */
+  standing(collection: string, query: StandingQuery): Promise<Standing>;
   statistics(): Promise<CatalogueStatistics>;
   /** Writes the index files now, so that the next start need not rebuild. Also done by the catalogue itself, now and then and on close. */
   saveIndexes(): Promise<void>;

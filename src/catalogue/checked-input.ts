@@ -1,5 +1,5 @@
 import { SearchError } from '../errors.js';
-import type { ImageId, NeighbourQuery, NewImage } from './catalogue.js';
+import type { ImageId, NeighbourQuery, NewImage, SampleQuery, StandingQuery } from './catalogue.js';
 import { HASH_BYTES } from './hash-scan.js';
 import { metadataToJson } from './metadata.js';
 import type { PageCursors } from './page-cursor.js';
@@ -10,6 +10,8 @@ const ID_BYTES_MAX = 255;
 const NEIGHBOURS_MAX = 1000;
 const PAGE_MAX = 1000;
 const EF_MAX = 10_000;
+/** Embeddings of a sample cross threads in one piece. */
+const SAMPLE_MAX = 10_000;
 
 /** Throws INVALID_REQUEST for what is no collection's name: 1..64 letters, digits, dots, underscores and hyphens, a letter or digit first. */
 export function checkCollectionName(name: string): void {
@@ -49,6 +51,20 @@ export function checkedQuery(query: NeighbourQuery, dimensions: number): Neighbo
   if (query.minSimilarity !== undefined && !Number.isFinite(query.minSimilarity)) refuse('The least similarity must be a finite number.');
   for (const hash of query.nearHash?.hashes ?? []) if (hash.length !== HASH_BYTES) refuse(`A perceptual hash has ${HASH_BYTES} bytes.`);
   return { ...query, embedding: unitVector(query.embedding, dimensions) };
+}
+
+/** Throws INVALID_REQUEST unless the size is 1..10,000 and the seed a whole number. */
+export function checkedSample(query: SampleQuery): SampleQuery {
+  const { size, seed } = query;
+  if (!Number.isInteger(size) || size < 1 || size > SAMPLE_MAX) refuse(`A sample has 1 to ${SAMPLE_MAX} images.`);
+  if (!Number.isInteger(seed)) refuse('The seed of a sample is a whole number.');
+  return query;
+}
+
+/** Throws INVALID_REQUEST where more than 10,000 are asked about. */
+export function checkedStanding(query: StandingQuery): StandingQuery {
+  if (query.sequences.length > SAMPLE_MAX) refuse(`At most ${SAMPLE_MAX} images can be asked about at once.`);
+  return query;
 }
 
 /** The sequence that a page's cursor stands for; 0 for none. Throws INVALID_REQUEST for a cursor that no page gave, or a limit outside 1..1000. */

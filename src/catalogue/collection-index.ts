@@ -1,3 +1,4 @@
+import type { CollectionStatistics } from './catalogue.js';
 import type { ExactIndex } from './exact-index.js';
 import { reached } from './failpoint.js';
 import { HnswIndex, type HnswSettings } from './hnsw-index.js';
@@ -65,6 +66,22 @@ export class CollectionIndex {
   /** Breadth of a search that names none, and the share of true neighbours it finds by the last measurements; Infinity: an exact scan. */
   get breadth(): { readonly ef: number; readonly recall: number | undefined } {
     return { ef: this.#breadth.for(this.size), recall: this.#breadth.recall };
+  }
+
+  /** Its numbers as the catalogue's statistics tell them. */
+  get statistics(): Omit<CollectionStatistics, 'name'> {
+    const { ef, recall } = this.breadth;
+    const counts = { images: this.size, indexed: this.indexed, deleted: this.removed, rebuilding: this.isRebuilding };
+    return { ...counts, searchBreadth: ef, ...(recall !== undefined && { recall }) };
+  }
+
+  /** All labels in no order: good until the next change. */
+  get labels(): readonly number[] {
+    return this.#flat.unsortedLabels;
+  }
+
+  has(label: number): boolean {
+    return this.#flat.has(label);
   }
 
   /** These labels with their similarity, best first. */

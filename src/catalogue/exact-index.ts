@@ -43,6 +43,11 @@ export class ExactIndex implements VectorIndex {
     return this.#rows.has(label);
   }
 
+  /** All labels in no order: the index's own list, good until the next change. */
+  get unsortedLabels(): readonly number[] {
+    return this.#labels;
+  }
+
   /** All labels in ascending order: a copy. */
   labels(): Uint32Array {
     return Uint32Array.from(this.#labels).sort();

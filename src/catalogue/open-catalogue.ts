@@ -160,6 +160,14 @@ class WorkerCatalogue implements DurableCatalogue {
     return this.#call({ method: 'neighbours', args: [{ ...checked, embedding }] }, { transfer: [embedding.buffer] });
   }
 
+  async sample(...args: Parameters<Catalogue['sample']>): ReturnType<Catalogue['sample']> {
+    return this.#call({ method: 'sample', args });
+  }
+
+  async standing(...args: Parameters<Catalogue['standing']>): ReturnType<Catalogue['standing']> {
+    return this.#call({ method: 'standing', args });
+  }
+
   async statistics(): Promise<CatalogueStatistics> {
     const queued = this.#waiting.reads + this.#waiting.writes;
     const statistics = await this.#call<CatalogueStatistics>({ method: 'statistics', args: [] });

@@ -138,6 +138,10 @@ export class RecordStore {
     return { id: id as ImageId, metadata: JSON.parse(row.metadata) as Metadata, sha256, perceptualHash, perceptualHashQuality };
   }
 
+  idOf(sequence: number): ImageId | undefined {
+    return this.#statements.idBySequence.get(sequence) as ImageId | undefined; // checked before it was stored
+  }
+
   list(collectionName: string, page: { readonly limit: number; readonly cursor?: string; readonly filter?: Filter }): Page<ImageRecord> {
     const { limit, after } = checkedPage(page, this.#cursors);
     const collection = this.collectionKey(collectionName);

@@ -48,6 +48,7 @@ export type Statements = { readonly [Name in Plain]: Database.Statement<[]> } & 
   readonly collectionKey: Database.Statement<[string], number>;
   readonly imageById: Database.Statement<[number, string], ImageRow>;
   readonly idBySha256: Database.Statement<[number, Uint8Array], { id: string }>;
+  readonly idBySequence: Database.Statement<[number], string>;
   readonly matched: Database.Statement<[number], MatchRow>;
   readonly perceptualHashes: Database.Statement<[number], { sequence: number; perceptualHash: Buffer }>;
   readonly embeddings: Database.Statement<[number], { sequence: number; embedding: Buffer }>;
@@ -74,6 +75,7 @@ export function prepareStatements(database: Database.Database): Statements {
     insertCollection: database.prepare('INSERT INTO collections (name) VALUES (?)'),
     imageById: database.prepare<[number, string], ImageRow>(`SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`),
     idBySha256: database.prepare<[number, Uint8Array], { id: string }>('SELECT id FROM images WHERE collection = ? AND sha256 = ?'),
+    idBySequence: database.prepare<[number], string>('SELECT id FROM images WHERE sequence = ?').pluck(),
     matched: database.prepare<[number], MatchRow>(
       `SELECT id, metadata, sha256, perceptual_hash AS perceptualHash, perceptual_hash_quality AS perceptualHashQuality
        FROM images WHERE sequence = ?`,

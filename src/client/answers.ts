@@ -1,6 +1,7 @@
 /** What the service answers, in types: taken from its schemas where they are, so that the two cannot differ. Types only. */
 import type { Static } from 'typebox';
 import type { CompareAnswer } from '../server/compare-schemas.js';
+import type { MapAnswer } from '../server/map-schemas.js';
 import type {
   CollectionsAnswer,
   ImageAnswer,
@@ -56,12 +57,7 @@ export type Comparison = Static<typeof CompareAnswer>;
 export type Statistics = Static<typeof StatisticsAnswer>;
 
 /** The collection laid out in two dimensions, nearest together; x and y in 0..1. */
-export type EmbeddingMap = {
-  readonly status: 'ready' | 'computing' | 'empty';
-  readonly computedAt?: string | null;
-  readonly images: number;
-  readonly points: readonly { readonly id: string; readonly x: number; readonly y: number }[];
-};
+export type EmbeddingMap = Static<typeof MapAnswer>;
 
 /** An import job. added + existing + waiting + failed = found, always. */
 export type ImportJob = {

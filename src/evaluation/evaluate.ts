@@ -4,9 +4,10 @@
  */
 import type { ImageDataset } from '../images/image-dataset.js';
 import { subset } from '../images/image-dataset.js';
+import { MAP_ROWS_MIN } from '../layout/plane-layout.js';
 import { type CopySearchResult, type EncodedImages, measureCopySearch } from './copy-search.js';
 import { drawCopies } from './drawn-sheets.js';
-import { embeddingMap, MAP_ROWS_MIN } from './embedding-map.js';
+import { embeddingMap } from './embedding-map.js';
 import { type EmbeddingMatrix, pickRows, row } from './embedding-matrix.js';
 import { type DecodeForEncoder, type EvaluatedEncoder, encodeDataset } from './encode-dataset.js';
 import { type EvaluationReport, REPORT_VERSION } from './evaluation-report.js';

@@ -1,6 +1,5 @@
 /** The application, top to bottom: options, hooks in the order in which a request meets them, plugins, routes. */
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import helmet from '@fastify/helmet';
 import multipart from '@fastify/multipart';
@@ -22,6 +21,7 @@ import { endSlowBody } from './body-deadline.js';
 import { createCopyVerifier } from './copy-verifier.js';
 import { allowOrigins, isOriginAllowed, parseOrigins } from './cors.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
+import { createEmbeddingMaps } from './embedding-maps.js';
 import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import { createFairTurns } from './fair-turns.js';
 import { createImports, type ImportStorage } from './import-service.js';
@@ -29,6 +29,7 @@ import { type LogOptions, loggerOptions, logRequestEnd, statusOf } from './loggi
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
 import { createPictureUrls } from './picture-urls.js';
 import { createPipeline } from './pipeline.js';
+import { productVersion } from './product-version.js';
 import { createReadiness } from './readiness.js';
 import { createRequestLedger, type RequestLedger } from './request-ledger.js';
 import { collectionRoutes } from './routes/collections.js';
@@ -38,6 +39,7 @@ import { healthRoutes } from './routes/health.js';
 import { imageRoutes } from './routes/images.js';
 import { importRoutes } from './routes/imports.js';
 import { indexingRoutes } from './routes/indexing.js';
+import { mapRoutes } from './routes/map.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { searchingRoutes } from './routes/searching.js';
 import { snapshotRoutes } from './routes/snapshots.js';
@@ -54,6 +56,8 @@ export type AppParts = {
   readonly catalogue: Catalogue;
   readonly snapshots: Snapshots;
   readonly imports: ImportStorage;
+  /** Folder of maps that were computed; made when there is one. */
+  readonly mapFolder: string;
   readonly monitoring: Monitoring;
   /** What came with the encoder; without, its scores are read with caution. */
   readonly scores?: ShippedScores | undefined;
@@ -142,6 +146,10 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     ...{ settings, storage: parts.imports, catalogue, encodeImage, turns, pictureUrls, monitoring },
     onFailure: (error) => app.log.error({ err: error }, 'an import met an unforeseen error'),
   });
+  const maps = createEmbeddingMaps({
+    ...{ catalogue, folder: parts.mapFolder, encoderId: encoder.description.id },
+    onFailure: (error) => app.log.error({ err: error }, 'a map could not be computed or kept'),
+  });
   const context: ServerContext = {
     settings,
     version,
@@ -159,6 +167,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     uploadMemory,
     pictureUrls,
     imports,
+    maps,
     spendQuota,
   };
 
@@ -229,6 +238,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   });
   app.addHook('onClose', () => verifier.close());
   app.addHook('onClose', () => imports.close());
+  app.addHook('onClose', () => maps.close());
   app.addHook('onReady', async () => {
     for (const { url, config } of routes) stated(config?.access, url);
   });
@@ -251,6 +261,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   await app.register(imageRoutes, context);
   await app.register(importRoutes, context);
   await app.register(collectionRoutes, context);
+  await app.register(mapRoutes, context);
   await app.register(statisticsRoutes, context);
   await app.register(snapshotRoutes, context);
   await app.register(documentRoutes, context);
@@ -277,6 +288,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
       isDraining = true;
       readiness.startDraining();
       imports.endListeners();
+      void maps.close();
     },
   };
 }
@@ -284,10 +296,4 @@ export async function buildApp(parts: AppParts): Promise<Application> {
 function stated<T>(access: T | undefined, url = 'This route'): T {
   if (access === undefined) throw new Error(`${url} does not state who may use it (config.access). This is a bug.`);
   return access;
-}
-
-/** The version in package.json, three folders above the compiled file. */
-export function productVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return version;
 }

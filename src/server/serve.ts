@@ -118,7 +118,20 @@ async function openAll(
 
   const scores = await readShippedScores(settings.model, encoderId);
   const imports = { ledger: catalogue, folder: join(settings.data, 'imports') };
-  const application = await buildApp({ settings, decoder, encoder, catalogue, snapshots, imports, monitoring, keys, log, scores });
+  const mapFolder = join(settings.data, 'maps');
+  const application = await buildApp({
+    settings,
+    decoder,
+    encoder,
+    catalogue,
+    snapshots,
+    imports,
+    mapFolder,
+    monitoring,
+    keys,
+    log,
+    scores,
+  });
   const { app } = application;
   warn = (message) => app.log.warn(message);
   for (const message of early) warn(message);

@@ -10,6 +10,7 @@ import type { ScoreModel } from '../matching/score-model.js';
 import type { Budget } from './admission.js';
 import type { Access, Scope } from './auth.js';
 import type { CopyVerifier } from './copy-verifier.js';
+import type { EmbeddingMaps } from './embedding-maps.js';
 import type { Monitoring } from './monitoring.js';
 import type { PictureUrls } from './picture-urls.js';
 import type { EncodeImage } from './pipeline.js';
@@ -41,6 +42,7 @@ export type ServerContext = {
   readonly uploadMemory: Budget;
   readonly pictureUrls: PictureUrls;
   readonly imports: ImportJobs;
+  readonly maps: EmbeddingMaps;
   /** Throws RATE_LIMITED where the request's caller has no quota left for so many images. */
   readonly spendQuota: (request: FastifyRequest, images: number) => void;
 };

@@ -61,6 +61,51 @@ export function catalogueContract(name: string, withCatalogue: (use: (catalogue:
       assert.equal((await catalogue.statistics()).collections[0]?.images, 100);
     });
 
+    test('takes a sample that is the same for the same seed, and little changed where the collection changed little', async (catalogue, draw) => {
+      const ids: ImageId[] = [];
+      for (let place = 0; place < 60; place++) ids.push((await catalogue.add(COLLECTION, newImage(`${place}`, draw()))).id);
+      await catalogue.add('other', newImage('elsewhere', draw()));
+      const query = { size: 20, seed: 7 };
+      const sample = await catalogue.sample(COLLECTION, query);
+      assert.deepEqual(await catalogue.sample(COLLECTION, query), sample);
+      assert.notDeepEqual((await catalogue.sample(COLLECTION, { ...query, seed: 8 })).sequences, sample.sequences);
+      assert.deepEqual([sample.images, sample.sequences.length], [60, 20]);
+      assert.equal(sample.lastSequence, (await catalogue.statistics()).lastSequence);
+      assert.deepEqual(
+        sample.sequences,
+        sample.sequences.toSorted((a, b) => a - b),
+      );
+
+      const { ids: known } = await catalogue.standing(COLLECTION, { sequences: sample.sequences, since: 0 });
+      for (const [row, id] of known.entries()) {
+        assert.ok(id !== null && ids.includes(id));
+        const at = row * CONTRACT_DIMENSIONS;
+        assert.deepEqual(sample.embeddings.slice(at, at + CONTRACT_DIMENSIONS), await catalogue.embedding(COLLECTION, id));
+      }
+      assert.equal(new Set(known).size, 20);
+
+      await catalogue.remove(COLLECTION, known[3]!);
+      await catalogue.add(COLLECTION, newImage('new', draw()));
+      const standing = await catalogue.standing(COLLECTION, { sequences: sample.sequences, since: sample.lastSequence });
+      assert.deepEqual(standing, {
+        ...{ images: 60, added: 1, lastSequence: sample.lastSequence + 1 },
+        ids: known.map((id, place) => (place === 3 ? null : id)),
+      });
+      const later = new Set<number>((await catalogue.sample(COLLECTION, query)).sequences);
+      assert.ok(sample.sequences.filter((sequence) => later.has(sequence)).length >= 18);
+      const all = await catalogue.sample(COLLECTION, { size: 10_000, seed: 1 });
+      assert.equal(all.embeddings.length, 60 * CONTRACT_DIMENSIONS);
+    });
+
+    test('knows no image of another collection by its sequence, and refuses samples beyond their limits', async (catalogue, draw) => {
+      await catalogue.add('other', newImage('elsewhere', draw()));
+      const { sequences } = await catalogue.sample('other', { size: 1, seed: 0 });
+      assert.deepEqual((await catalogue.standing(COLLECTION, { sequences, since: 0 })).ids, [null]);
+      const none = await catalogue.sample(COLLECTION, { size: 5, seed: 0 });
+      assert.deepEqual([none.images, none.sequences, none.embeddings.length], [0, [], 0]);
+      for (const size of [0, 10_001, 1.5]) await assert.rejects(catalogue.sample('other', { size, seed: 0 }), { code: 'INVALID_REQUEST' });
+    });
+
     test('answers neighbours nearest first with similarity, metadata and sequence, bounded by k and the least similarity', async (catalogue, draw) => {
       const embeddings = Array.from({ length: 300 }, draw);
       await Promise.all(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type {
   AddResult,
   Catalogue,
@@ -8,7 +9,7 @@ import type {
   NewImage,
   Sequence,
 } from '../../src/catalogue/catalogue.js';
-import { checkCollectionName, checkedNewImage, checkedPage, checkedQuery } from '../../src/catalogue/checked-input.js';
+import { checkCollectionName, checkedNewImage, checkedPage, checkedQuery, checkedSample } from '../../src/catalogue/checked-input.js';
 import { ExactIndex } from '../../src/catalogue/exact-index.js';
 import { matchesFilter } from '../../src/catalogue/filter-match.js';
 import { mergePatch, metadataToJson } from '../../src/catalogue/metadata.js';
@@ -132,6 +133,22 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
           ...(vector !== undefined && { embedding: vector }),
         };
       });
+    },
+    async sample(name, query) {
+      const { size, seed } = checkedSample(query);
+      const { index, images } = open(name);
+      const rank = (sequence: number): string => createHash('md5').update(`${seed} ${sequence}`).digest('hex');
+      const all = [...images.values()].map(({ record }) => record.sequence);
+      const ranked = all.sort((a, b) => (rank(a) < rank(b) ? -1 : 1)).slice(0, size);
+      const sequences = ranked.sort((a, b) => a - b);
+      const embeddings = Float32Array.from(sequences.flatMap((sequence) => [...index.vector(sequence)!]));
+      return { images: images.size, lastSequence, sequences, embeddings };
+    },
+    async standing(name, { sequences, since }) {
+      const records = sorted(open(name)).map(({ record }) => record);
+      const ids = sequences.map((sequence) => records.find((record) => record.sequence === sequence)?.id ?? null);
+      const added = records.filter(({ sequence }) => sequence > since).length;
+      return { images: records.length, lastSequence, added, ids };
     },
     async statistics() {
       const listed = [...collections].map(([name, { index }]) => ({

@@ -1,5 +1,6 @@
 import type { Neighbour } from '../../src/catalogue/catalogue.js';
-import { CatalogueEngine, type EngineOptions } from '../../src/catalogue/catalogue-engine.js';
+import { CatalogueEngine } from '../../src/catalogue/catalogue-engine.js';
+import type { EngineOptions } from '../../src/catalogue/engine-options.js';
 
 /** Elements of an embedding in tests of the engine. */
 export const ENGINE_DIMENSIONS = 16;

@@ -86,6 +86,14 @@ test('compares two pictures, sent or stored, and asks where results are like the
   assert.ok(found.results.every(({ regions, vector }) => regions !== undefined && vector !== undefined));
 });
 
+test('asks for a map of a collection', async (context) => {
+  const { client } = await start(context);
+  for (let seed = 1; seed <= 10; seed++) await client.index([await file(seed)], { id: `p${seed}`, collection: 'other' });
+  assert.deepEqual(await client.map(), { status: 'empty', computedAt: null, images: 0, points: [] });
+  await eventually(async () => (await client.map({ collection: 'other' })).status === 'ready');
+  assert.equal((await client.map({ collection: 'other' })).points.length, 10);
+});
+
 test('makes, lists, downloads and removes snapshots', async (context) => {
   const { client } = await start(context);
   await client.index([await file(1)]);

@@ -80,6 +80,7 @@ export async function startApplication(
     catalogue,
     snapshots,
     imports: { ledger: durable ?? inMemoryLedger, folder: join(folder, 'imports') },
+    mapFolder: join(folder, 'maps'),
     monitoring,
     log,
     ...(onRoute !== undefined && { onRoute }),

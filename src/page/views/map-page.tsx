@@ -17,7 +17,7 @@ export function MapPage() {
     useCallback((signal: AbortSignal) => client.map({ collection }, { signal }), [client, collection]),
     REFRESH_MS,
   );
-  const points = useStable(answer?.points ?? [], answer?.computedAt ?? '');
+  const points = useStable(answer?.points ?? [], `${answer?.computedAt} ${answer?.points.length}`);
   const [isLasso, setIsLasso] = useState(false);
   const [chosen, setChosen] = useState<readonly string[]>([]);
   const open = (id: string): void => navigate(searchFor(address, { kind: 'stored', id }));

@@ -1,0 +1,52 @@
+import type { ImageId, Sample, SampleQuery, Sequence, Standing, StandingQuery } from './catalogue.js';
+import type { CollectionIndex } from './collection-index.js';
+
+const BUCKETS = 1 << 16;
+
+/** As {@link Catalogue.sample}, of a collection's vectors; undefined: of one that has none. */
+export function takeSample(query: SampleQuery, index: CollectionIndex | undefined, lastSequence: number): Sample {
+  const sequences = chosen(index?.labels ?? [], query);
+  const vectors = sequences.map((sequence) => index!.vector(sequence)!); // chosen among its labels
+  const dimensions = vectors[0]?.length ?? 0;
+  const embeddings = new Float32Array(vectors.length * dimensions);
+  vectors.forEach((vector, row) => {
+    embeddings.set(vector, row * dimensions);
+  });
+  return { images: index?.size ?? 0, lastSequence, sequences, embeddings };
+}
+
+/** As {@link Catalogue.standing}; `store.idOf` answers an image's id, of whatever collection. */
+export function standingOf(
+  query: StandingQuery,
+  index: CollectionIndex | undefined,
+  store: { readonly lastSequence: number; idOf(sequence: number): ImageId | undefined },
+): Standing {
+  let added = 0;
+  for (const label of index?.labels ?? []) if (label > query.since) added++;
+  const ids = query.sequences.map((sequence) => (index?.has(sequence) ? (store.idOf(sequence) ?? null) : null));
+  return { images: index?.size ?? 0, lastSequence: store.lastSequence, added, ids };
+}
+
+/**
+ * Labels with the smallest hashes, ascending: a sample that stays the same but for what came and went. A histogram of the hashes' upper halves finds the
+ * bound in one pass over the labels, so that of a million only some thousands are sorted.
+ */
+function chosen(labels: readonly number[], { size, seed }: SampleQuery): Sequence[] {
+  const counts = new Uint32Array(BUCKETS);
+  for (const label of labels) counts[hash(label, seed) >>> 16]!++;
+  let bound = 0;
+  for (let before = 0; bound < BUCKETS - 1 && before + counts[bound]! < size; bound++) before += counts[bound]!;
+  return labels
+    .filter((label) => hash(label, seed) >>> 16 <= bound)
+    .sort((a, b) => hash(a, seed) - hash(b, seed))
+    .slice(0, size)
+    .sort((a, b) => a - b) as Sequence[]; // labels are sequence numbers
+}
+
+/** A permutation of 32 bits for each seed, so that no two labels meet. Source: murmur3's finaliser (Austin Appleby, public domain). */
+function hash(label: number, seed: number): number {
+  let mixed = (label ^ seed) >>> 0;
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
+}

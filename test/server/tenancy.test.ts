@@ -38,6 +38,7 @@ async function requestFor(method: string, url: string, id: string): Promise<Inje
   const base = { method: method as 'GET', url: url.replace(':id', id).replace(':name', id).replace('*', 'index.css') };
   if (method === 'PATCH') return { ...base, payload: '{"metadata": {"stolen": true}}', headers: json };
   if (url === '/compare') return { ...base, payload: JSON.stringify({ a: { id }, b: { id: 'own-2' } }), headers: json };
+  if (method === 'POST' && url === '/imports') return { ...base, payload: '{"demo": true}', headers: json };
   if (method === 'POST' && ['/search', '/index'].includes(url)) return { ...base, ...raw(await picture(1)) };
   return base;
 }

@@ -1,119 +1,159 @@
 /**
- * Fits what an encoder's scores mean on a folder of pictures, and writes scores.json into its folder, with the reliability curve as SVG where a third
- * argument names a file: `node dist/bench/fit-scores.js MODEL_FOLDER PICTURES_FOLDER [CURVE.svg]`. Some five processor minutes for 1,850 pictures.
+ * Fits what the scores of saved encoders mean on a folder of pictures, and writes scores.json into each encoder's folder:
+ * `node dist/bench/fit-scores.js [--curve FILE.svg] [--different 'A = B'] PICTURES_FOLDER MODEL_FOLDER...`. The pictures are parted in two collections that share none: curves and
+ * threshold come of searches in the one, precision, recall and the reliability curve of searches in the other. Copies that the folder holds are found by
+ * laying pictures on each other, listed and left out; a listed pair that the eye tells apart is counted again with --different.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Encoder } from '../src/encoder/encoder.js';
 import { openEncoder } from '../src/encoder/open-encoder.js';
 import { SCORES_FILE, type ShippedScores } from '../src/encoder/score-defaults.js';
 import { attackImage, COPY_ATTACKS } from '../src/evaluation/copy-attacks.js';
-import { sampledIndices, seededRandom } from '../src/evaluation/seeded-random.js';
+import { seededRandom, shuffledIndices } from '../src/evaluation/seeded-random.js';
 import { decodeImage } from '../src/images/decode-image.js';
 import type { DecodedImage } from '../src/images/image-decoder.js';
 import { DEFAULT_IMAGE_LIMITS } from '../src/images/image-limits.js';
 import { hammingDistance, PERCEPTUAL_HASH_QUALITY_MIN, PERCEPTUAL_HASH_THRESHOLD } from '../src/images/perceptual-hash.js';
-import { sketchOfThumbnail } from '../src/images/sketch.js';
+import { type Sketch, sketchOfThumbnail } from '../src/images/sketch.js';
 import { alignmentQuery, alignPictures } from '../src/matching/align-pictures.js';
 import { fitScoreModel, type ScoredPair, type ScoreFit } from '../src/matching/fit-score-model.js';
 import { EDITED_AGREEMENT_MIN } from '../src/matching/match-kind.js';
+import { NEAR_PRECISION } from '../src/matching/score-model.js';
+import { reliabilityCurves } from './reliability-curve.js';
 
 const SEED = 2018;
-const EDITED_PICTURES = 200;
+/** Least and most pictures that are stored, half in either collection. */
+const PICTURES_MIN = 200;
+const PICTURES_MAX = 2000;
+/** Of either collection, the pictures that are edited, and the edits of each, in turn so that all are as frequent. */
+const EDITED_MAX = 200;
+const EDITS_OF_EACH = 6;
+/** Results of a search. */
 const RESULTS = 10;
-/** Wrong results that are as alike as this are laid on the query: they may be copies that the folder holds. */
-const DOUBTFUL_SIMILARITY = 0.7;
+/** So many of an edited picture's nearest, where they are as alike as this, are laid on it: they may be copies that the folder holds. */
+const DOUBTFUL = { count: 5, similarity: 0.5 } as const;
 const BATCH = 32;
 
-const [modelFolder, picturesFolder, curveFile] = process.argv.slice(2);
-if (modelFolder === undefined || picturesFolder === undefined) throw new Error('Give the folder of a saved encoder and one of pictures.');
-const names = readdirSync(picturesFolder, { recursive: true, encoding: 'utf8' })
+type Stored = { readonly name: string; readonly embedding: Float32Array; readonly image: DecodedImage };
+type Subject = { readonly encoder: Encoder; readonly folder: string; readonly collection: readonly Stored[]; readonly pairs: ScoredPair[] };
+
+const { values, positionals } = parseArgs({
+  options: { curve: { type: 'string' }, different: { type: 'string', multiple: true, default: [] } },
+  allowPositionals: true,
+});
+const [picturesFolder, ...modelFolders] = positionals;
+if (picturesFolder === undefined || modelFolders.length === 0)
+  throw new Error('Give a folder of pictures and at least one of a saved encoder.');
+const found = readdirSync(picturesFolder, { recursive: true, encoding: 'utf8' })
   .filter((name) => /\.(jpe?g|png|webp)$/i.test(name))
   .sort();
-const encoder = await openEncoder({ folder: modelFolder, device: 'cpu' });
-const { preprocessing, id: encoderId } = encoder.description;
+if (found.length < PICTURES_MIN)
+  throw new Error(`${picturesFolder} holds ${found.length} pictures; ${PICTURES_MIN} are the least to fit on.`);
+const order = [...shuffledIndices(found.length, seededRandom(SEED, 'collections'))].slice(0, PICTURES_MAX).map((at) => found[at]!);
+const half = order.length >> 1;
+const encoders = await Promise.all(
+  modelFolders.map(async (folder) => ({ folder, encoder: await openEncoder({ folder, device: 'cpu', threads: 2 }) })),
+);
 
-type Stored = { readonly embedding: Float32Array; readonly image: DecodedImage };
+const sketches = new Map<string, Promise<Sketch>>();
+const copies = new Map(values.different.map((pair) => [pair, false]));
+const fitted = await searched(order.slice(0, half), 'fitted');
+const heldOut = await searched(order.slice(half), 'held out');
+const fits = fitted.map((subject, at) => finished(subject, heldOut[at]!));
+for (const { encoder } of encoders) await encoder.close();
+if (values.curve !== undefined) {
+  writeFileSync(
+    values.curve,
+    reliabilityCurves(fits.map(({ name, fit }) => ({ ...fit, name, nearProbability: fit.model.nearProbability }))),
+  );
+}
+console.log(`Left out as copies that the folder holds:\n${[...copies].flatMap(([pair, is]) => (is ? [`  ${pair}`] : [])).join('\n')}`);
 
-async function encodeAll(pictures: readonly Uint8Array[], thumbnail: boolean): Promise<Stored[]> {
-  const stored: Stored[] = [];
-  for (let from = 0; from < pictures.length; from += BATCH) {
-    const batch = pictures.slice(from, from + BATCH).map(async (bytes) => {
-      const image = await decodeImage(bytes, {
-        limits: DEFAULT_IMAGE_LIMITS,
-        preprocessing,
-        thumbnailSize: 256,
-        thumbnail,
-        traits: !thumbnail,
-      });
+/** Stores a collection for every encoder and searches it with edits of its pictures. */
+async function searched(names: readonly string[], part: string): Promise<Subject[]> {
+  const bytesOf = (name: string): Uint8Array => readFileSync(join(picturesFolder!, name));
+  const subjects: Subject[] = [];
+  for (const { encoder, folder } of encoders) {
+    const collection: Stored[] = [];
+    for (let from = 0; from < names.length; from += BATCH) {
+      const batch = names.slice(from, from + BATCH);
+      const encoded = await encodeAll(encoder, batch.map(bytesOf), true);
+      collection.push(...encoded.map((one, at) => ({ ...one, name: batch[at]! })));
+    }
+    subjects.push({ encoder, folder, collection, pairs: [] });
+  }
+  const edited = Math.min(EDITED_MAX, names.length);
+  for (let picture = 0; picture < edited; picture++) {
+    // From the stored thumbnail, as a service does it, which has no originals.
+    const bytes = subjects[0]!.collection[picture]!.image.thumbnail!;
+    const attacks = Array.from({ length: EDITS_OF_EACH }, (_, at) => COPY_ATTACKS[(picture * EDITS_OF_EACH + at) % COPY_ATTACKS.length]!);
+    const edits = await Promise.all(attacks.map((attack) => attackImage({ bytes, attack, seed: picture })));
+    for (const { encoder, collection, pairs } of subjects) {
+      const known = await copiesOf(picture, collection);
+      for (const query of await encodeAll(encoder, edits, false)) pairs.push(...resultsOf(query, { picture, known, collection }));
+    }
+    if (picture % 50 === 49)
+      console.error(`${part}: ${picture + 1} of ${edited} pictures, ${process.cpuUsage().user / 1e6} s of processor time`);
+  }
+  return subjects;
+}
+
+async function encodeAll(encoder: Encoder, pictures: readonly Uint8Array[], thumbnail: boolean): Promise<Omit<Stored, 'name'>[]> {
+  const { preprocessing } = encoder.description;
+  return await Promise.all(
+    pictures.map(async (bytes) => {
+      const image = await decodeImage(bytes, { limits: DEFAULT_IMAGE_LIMITS, preprocessing, thumbnailSize: 256, thumbnail });
       return { image, embedding: (await encoder.encode(image.pixels, {})).embedding };
-    });
-    stored.push(...(await Promise.all(batch)));
-  }
-  return stored;
+    }),
+  );
 }
-
-const stored = await encodeAll(
-  names.map((name) => readFileSync(join(picturesFolder, name))),
-  true,
-);
-const pairs: ScoredPair[] = [];
-const randomSimilarities: number[] = [];
-const random = seededRandom(SEED, 'random pairs');
-for (const at of sampledIndices({ count: names.length, size: EDITED_PICTURES, random: seededRandom(SEED, 'edited pictures') })) {
-  // From the stored thumbnail, as a service does it, which has no originals.
-  const bytes = stored[at]!.image.thumbnail!;
-  const edits = await Promise.all(COPY_ATTACKS.map((attack) => attackImage({ bytes, attack, seed: at })));
-  for (const query of await encodeAll(edits, false)) {
-    pairs.push(...(await resultsOf(query, at)));
-    const other = Math.floor(random() * names.length);
-    if (other !== at) randomSimilarities.push(cosine(query.embedding, stored[other]!.embedding));
-  }
-}
-await encoder.close();
-
-const fit = fitScoreModel(pairs, randomSimilarities);
-if (fit === undefined) throw new Error('Too few pictures, or copies of them cannot be told from others.');
-const { model, images, precision, recall, reliability } = fit;
-const scores: ShippedScores = {
-  ...{
-    formatVersion: 1,
-    encoderId,
-    fittedAt: new Date().toISOString(),
-    data: `${names.length} pictures, ${COPY_ATTACKS.length} edits of ${images} of them`,
-  },
-  ...{ images, pairs: pairs.length, precision, recall, reliability: [...reliability] },
-  model: { ...model, byCosine: [...model.byCosine], byCosineAndHash: [...model.byCosineAndHash] },
-};
-writeFileSync(join(modelFolder, SCORES_FILE), `${JSON.stringify(scores, null, 2)}\n`);
-if (curveFile !== undefined) writeFileSync(curveFile, reliabilityCurve(fit));
-console.log(
-  `${encoder.description.name}: near from ${model.nearProbability.toFixed(3)} on; precision ${precision.toFixed(4)}, recall ${recall.toFixed(4)}`,
-);
 
 /** What a search for the edit would answer: the nearest by embedding, and a near hash however it ranks. Copies that the folder holds are left out. */
-async function resultsOf(query: Stored, original: number): Promise<ScoredPair[]> {
-  const similarities = stored.map(({ embedding }) => cosine(query.embedding, embedding));
-  const order = [...similarities.keys()].sort((a, b) => similarities[b]! - similarities[a]!);
-  const toPair = (at: number): ScoredPair => {
-    const distance = distanceOf(query.image, stored[at]!.image);
-    const isCopy = at === original;
-    return { picture: original, similarity: similarities[at]!, distance, isCopy, weight: isCopy ? 1 : 2 };
-  };
-  const copy = toPair(original);
-  const isFound = order.indexOf(original) < RESULTS || (copy.distance ?? 256) <= PERCEPTUAL_HASH_THRESHOLD;
-  const others: ScoredPair[] = [];
-  for (const at of order.filter((at) => at !== original).slice(0, RESULTS)) {
-    if (similarities[at]! >= DOUBTFUL_SIMILARITY && (await isCopy(query, at))) continue;
-    others.push(toPair(at));
-  }
-  return [...(isFound ? [copy] : []), ...others];
+function resultsOf(
+  query: Omit<Stored, 'name'>,
+  { picture, known, collection }: { readonly picture: number; readonly known: ReadonlySet<number>; readonly collection: readonly Stored[] },
+): ScoredPair[] {
+  const all = collection.map((stored, at): ScoredPair & { readonly at: number } => {
+    const similarity = cosine(query.embedding, stored.embedding);
+    const isCopy = at === picture;
+    return { at, picture, similarity, distance: distanceOf(query.image, stored.image), isCopy, weight: isCopy ? 1 : 2 };
+  });
+  return all
+    .filter(({ at }) => !known.has(at))
+    .sort((a, b) => b.similarity - a.similarity)
+    .filter(({ distance }, rank) => rank < RESULTS || (distance ?? Number.POSITIVE_INFINITY) <= PERCEPTUAL_HASH_THRESHOLD)
+    .map(({ at: _, ...pair }) => pair);
 }
 
-async function isCopy(query: Stored, at: number): Promise<boolean> {
-  const sketch = query.image.traits?.sketch;
-  if (sketch === undefined) throw new Error('The query has no sketch.');
-  const alignment = alignPictures(alignmentQuery(sketch), await sketchOfThumbnail(stored[at]!.image.thumbnail!));
-  return (alignment?.agreement ?? 0) >= EDITED_AGREEMENT_MIN;
+/** Others of a collection that are copies of one of its pictures, by laying them on it. */
+async function copiesOf(picture: number, collection: readonly Stored[]): Promise<ReadonlySet<number>> {
+  const original = collection[picture]!;
+  const doubtful = [...collection.keys()]
+    .filter((at) => at !== picture)
+    .map((at) => ({ at, similarity: cosine(original.embedding, collection[at]!.embedding) }))
+    .sort((a, b) => b.similarity - a.similarity)
+    .slice(0, DOUBTFUL.count)
+    .filter(({ similarity }) => similarity >= DOUBTFUL.similarity);
+  const known = new Set<number>();
+  for (const { at } of doubtful) {
+    const key = [original.name, collection[at]!.name].sort().join(' = ');
+    let isCopy = copies.get(key);
+    if (isCopy === undefined) {
+      const alignment = alignPictures(alignmentQuery(await sketchOf(original)), await sketchOf(collection[at]!));
+      isCopy = (alignment?.agreement ?? 0) >= EDITED_AGREEMENT_MIN;
+      copies.set(key, isCopy);
+    }
+    if (isCopy) known.add(at);
+  }
+  return known;
+}
+
+function sketchOf({ name, image }: Stored): Promise<Sketch> {
+  const sketch = sketches.get(name) ?? sketchOfThumbnail(image.thumbnail!);
+  sketches.set(name, sketch);
+  return sketch;
 }
 
 function distanceOf(a: DecodedImage, b: DecodedImage): number | undefined {
@@ -122,29 +162,46 @@ function distanceOf(a: DecodedImage, b: DecodedImage): number | undefined {
 }
 
 function cosine(a: Float32Array, b: Float32Array): number {
-  return a.reduce((sum, value, at) => sum + value * b[at]!, 0);
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
 }
 
-/** Share of copies by probability, one dot a tenth, its area by the number of pairs; on the diagonal a probability is what it says. */
-function reliabilityCurve({ reliability }: ScoreFit): string {
-  const [side, margin] = [320, 44];
-  const [x, y] = [(value: number) => margin + value * side, (value: number) => margin / 2 + (1 - value) * side];
-  const dots = reliability
-    .filter(({ pairs: count }) => count > 0)
-    .map(({ probability, copies, pairs: count }) => {
-      const radius = Math.min(14, 2 + Math.log10(count) * 2.5);
-      return `<circle cx="${x(probability).toFixed(1)}" cy="${y(copies / count).toFixed(1)}" r="${radius.toFixed(1)}" fill="#2a6fdb" fill-opacity="0.6"><title>${count} pairs</title></circle>`;
-    });
-  const ticks = [0, 0.2, 0.4, 0.6, 0.8, 1].map(
-    (tick) =>
-      `<text x="${x(tick)}" y="${y(0) + 18}" text-anchor="middle">${tick}</text><text x="${x(0) - 8}" y="${y(tick) + 4}" text-anchor="end">${tick}</text>`,
+/** Cosines of random pairs of stored pictures. */
+function randomSimilarities({ collection }: Subject): number[] {
+  const random = seededRandom(SEED, 'random pairs');
+  const drawn = (): number => Math.floor(random() * collection.length);
+  return Array.from({ length: 5000 }, () => [drawn(), drawn()] as const)
+    .filter(([a, b]) => a !== b)
+    .map(([a, b]) => cosine(collection[a]!.embedding, collection[b]!.embedding));
+}
+
+function finished(subject: Subject, judged: Subject): { readonly name: string; readonly fit: ScoreFit } {
+  const { name, id: encoderId } = subject.encoder.description;
+  const fit = fitScoreModel({ fitted: subject.pairs, heldOut: judged.pairs, randomSimilarities: randomSimilarities(subject) });
+  if (fit === undefined) throw new Error(`${name}: too few pictures, or copies of them cannot be told from others.`);
+  const { model, images, pairs, precision, recall, reliability } = fit;
+  const of = (part: Subject): string => `${new Set(part.pairs.map(({ picture }) => picture)).size} of ${part.collection.length} pictures`;
+  console.log(
+    `${name}: near from ${model.nearProbability.toFixed(3)}, related from cosine ${model.relatedSimilarity.toFixed(3)}; ` +
+      `held out: precision ${precision.toFixed(4)}, recall ${recall.toFixed(4)}, ${judged.pairs.length} pairs`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${side + 1.5 * margin} ${side + 1.5 * margin}" font-family="sans-serif" font-size="12">
-<rect width="100%" height="100%" fill="#fff"/><rect x="${x(0)}" y="${y(1)}" width="${side}" height="${side}" fill="none" stroke="#999"/>
-<path d="M${x(0)} ${y(0)}L${x(1)} ${y(1)}" stroke="#999" stroke-dasharray="4"/>${ticks.join('')}
-<text x="${x(0.5)}" y="${y(0) + 36}" text-anchor="middle">probability</text>
-<text transform="translate(12 ${y(0.5)}) rotate(-90)" text-anchor="middle">share of copies</text>
-${dots.join('\n')}
-</svg>
-`;
+  console.log(
+    reliability.map(({ probability, copies: right, pairs: count }) => `${probability.toFixed(2)}: ${right} of ${count}`).join('; '),
+  );
+  if (!(precision >= NEAR_PRECISION)) throw new Error(`${name}: precision ${precision} on held-out pictures is below ${NEAR_PRECISION}.`);
+  const scores: ShippedScores = {
+    formatVersion: 1,
+    encoderId,
+    fittedAt: new Date().toISOString(),
+    data: `fitted on ${EDITS_OF_EACH} edits each of ${of(subject)}; precision, recall and reliability on ${EDITS_OF_EACH} each of ${of(judged)} held out`,
+    images,
+    pairs,
+    precision,
+    recall,
+    model: { ...model, byCosine: [...model.byCosine], byCosineAndHash: [...model.byCosineAndHash] },
+    reliability: [...reliability],
+  };
+  writeFileSync(join(subject.folder, SCORES_FILE), `${JSON.stringify(scores, null, 2)}\n`);
+  return { name, fit };
 }

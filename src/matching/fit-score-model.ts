@@ -16,18 +16,17 @@ export type ScoredPair = {
 /** Pairs whose probability fell between two bounds, and how many of them were copies. */
 export type ReliabilityBin = { readonly probability: number; readonly copies: number; readonly pairs: number };
 
-/** A model with what it was fitted on and how well it does on pictures that were left out of its fit. */
-export type ScoreFit = {
-  readonly model: ScoreModel;
-  readonly images: number;
-  readonly pairs: number;
-  /** Of those called near: how many are copies; and of all copies, how many are called near. */
+/** How a model reads pairs of pictures: of those called near, how many are copies; of all copies, how many are called near. */
+export type ScoreMeasure = {
   readonly precision: number;
   readonly recall: number;
   readonly reliability: readonly ReliabilityBin[];
 };
 
-/** Pictures are split into so many parts; each is judged by a model fitted on the others. */
+/** A model with how many edited pictures and pairs it was fitted on, and what it is worth on pictures held out of its fit. */
+export type ScoreFit = ScoreMeasure & { readonly model: ScoreModel; readonly images: number; readonly pairs: number };
+
+/** Fitted pictures are split into so many parts; the threshold is chosen on each as read by curves fitted on the others. */
 const FOLDS = 5;
 /** What the threshold aims at on the fitted pictures, so that {@link NEAR_PRECISION} holds on others. */
 const AIM = NEAR_PRECISION + 0.02;
@@ -41,29 +40,47 @@ const BINS = 10;
 const PAIRS_MIN = 50;
 
 /**
- * Fits a model to the results of searches with edited pictures and to random pairs, and judges it by cross-validation over pictures. Undefined where
- * there are too few pairs of either kind, or where no threshold reaches the precision. Source: Platt 1999.
+ * Fits a model to the results of searches with edited pictures and to random pairs: curves to all of `fitted`, the threshold by cross-validation over its
+ * pictures. Neither sees `heldOut`, which must share no picture with it and which says what the model is worth. Undefined where there are too few pairs of
+ * either kind in either part, or where no threshold reaches the precision aimed at. Source: Platt 1999.
  */
-export function fitScoreModel(pairs: readonly ScoredPair[], randomSimilarities: readonly number[]): ScoreFit | undefined {
-  const copies = pairs.filter(({ isCopy }) => isCopy).length;
-  if (copies < PAIRS_MIN || pairs.length - copies < PAIRS_MIN || randomSimilarities.length < PAIRS_MIN) return undefined;
+export function fitScoreModel(parts: {
+  readonly fitted: readonly ScoredPair[];
+  readonly heldOut: readonly ScoredPair[];
+  readonly randomSimilarities: readonly number[];
+}): ScoreFit | undefined {
+  const { fitted, heldOut, randomSimilarities } = parts;
+  if (!hasBothKinds(fitted) || !hasBothKinds(heldOut) || randomSimilarities.length < PAIRS_MIN) return undefined;
   const relatedSimilarity = randomSimilarities.toSorted((a, b) => a - b)[Math.floor(RELATED_QUANTILE * (randomSimilarities.length - 1))]!;
-  const judged = Array.from({ length: FOLDS }, (_, fold) => {
-    const curves = fitCurves(pairs.filter(({ picture }) => picture % FOLDS !== fold));
-    return pairs.filter(({ picture }) => picture % FOLDS === fold).map((pair) => ({ ...pair, probability: probabilityOf(pair, curves) }));
-  }).flat();
-  const nearProbability = threshold(judged);
+  const folds = Array.from({ length: FOLDS }, (_, fold) => {
+    const curves = fitCurves(fitted.filter(({ picture }) => picture % FOLDS !== fold));
+    return judgedBy(
+      curves,
+      fitted.filter(({ picture }) => picture % FOLDS === fold),
+    );
+  });
+  const nearProbability = threshold(folds.flat());
   if (nearProbability === undefined) return undefined;
-  const near = judged.filter(({ probability }) => probability >= nearProbability);
+  const model = { ...fitCurves(fitted), nearProbability, relatedSimilarity };
+  const images = new Set(fitted.map(({ picture }) => picture)).size;
+  return { model, images, pairs: fitted.length, ...measureScores(model, heldOut) };
+}
+
+/** What a model is worth on pairs that it was not fitted on. NaN where nothing is called near, or nothing is a copy. */
+export function measureScores(model: ScoreModel, pairs: readonly ScoredPair[]): ScoreMeasure {
+  const judged = judgedBy(model, pairs);
+  const near = judged.filter(({ probability }) => probability >= model.nearProbability);
   const right = near.filter(({ isCopy }) => isCopy);
   return {
-    model: { ...fitCurves(pairs), nearProbability, relatedSimilarity },
-    images: new Set(pairs.map(({ picture }) => picture)).size,
-    pairs: pairs.length,
     precision: weightOf(right) / weightOf(near),
-    recall: right.length / copies,
+    recall: right.length / pairs.filter(({ isCopy }) => isCopy).length,
     reliability: reliabilityOf(judged),
   };
+}
+
+function hasBothKinds(pairs: readonly ScoredPair[]): boolean {
+  const copies = pairs.filter(({ isCopy }) => isCopy).length;
+  return copies >= PAIRS_MIN && pairs.length - copies >= PAIRS_MIN;
 }
 
 type Curves = Pick<ScoreModel, 'byCosine' | 'byCosineAndHash'>;
@@ -81,8 +98,9 @@ function fitCurves(pairs: readonly ScoredPair[]): Curves {
   return { byCosine, byCosineAndHash: hashed.length < PAIRS_MIN ? [...byCosine, 0] : fitLogistic(hashed) };
 }
 
-function probabilityOf(pair: ScoredPair, curves: Curves): number {
-  return copyProbability(pair, { ...curves, nearProbability: 1, relatedSimilarity: 1 });
+function judgedBy(curves: Curves, pairs: readonly ScoredPair[]): Judged[] {
+  const model = { ...curves, nearProbability: 1, relatedSimilarity: 1 };
+  return pairs.map((pair) => ({ ...pair, probability: copyProbability(pair, model) }));
 }
 
 /** The lowest probability at and above which the precision aimed at is held. */

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { readSavedEncoder } from '../../src/encoder/saved-encoder.js';
 import { readShippedScores, SCORES_FILE } from '../../src/encoder/score-defaults.js';
+import { NEAR_PRECISION } from '../../src/matching/score-model.js';
 
 const scores = {
   ...{
@@ -31,4 +34,23 @@ test('scores are read beside their own encoder, absent beside another, and refus
     await writeFile(join(folder, SCORES_FILE), text);
     await assert.rejects(readShippedScores(folder, 'one'), { code: 'INVALID_ENCODER', message: /scores\.json/ });
   }
+});
+
+test('every scores file that is shipped is of the encoder beside it, and its near is precise on held-out pictures', async () => {
+  const models = fileURLToPath(new URL('../../../models', import.meta.url));
+  let read = 0;
+  for (const name of await readdir(models)) {
+    const folder = join(models, name);
+    const isThere = await access(join(folder, SCORES_FILE)).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) continue;
+    const shipped = await readShippedScores(folder, (await readSavedEncoder(folder)).manifest.id);
+    assert.ok(shipped, `${name}: fitted for another encoder`);
+    assert.ok(shipped.precision >= NEAR_PRECISION, `${name}: ${shipped.precision}`);
+    assert.match(shipped.data, /held out/, `${name}: not made by bench/fit-scores.ts`);
+    read++;
+  }
+  assert.ok(read >= 2);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fitScoreModel, type ScoredPair } from '../../src/matching/fit-score-model.js';
+import { fitScoreModel, measureScores, type ScoredPair } from '../../src/matching/fit-score-model.js';
 import { fitLogistic, logistic } from '../../src/matching/logistic-regression.js';
 import { bandOf, copyProbability, NEAR_PRECISION, UNFITTED_SCORES } from '../../src/matching/score-model.js';
 import { mulberry32 } from '../images/pictures.js';
@@ -42,7 +42,7 @@ function pairs(count: number, seed: number): ScoredPair[] {
 const randomSimilarities = Array.from({ length: 500 }, (_, at) => at / 1000 - 0.2);
 
 test('what a fitted model calls near are copies, on pictures it never saw', () => {
-  const fit = fitScoreModel(pairs(60, 1), randomSimilarities);
+  const fit = fitScoreModel({ fitted: pairs(60, 1), heldOut: pairs(60, 4), randomSimilarities });
   assert.ok(fit);
   assert.ok(fit.precision >= NEAR_PRECISION && fit.recall > 0.7, JSON.stringify(fit));
   assert.equal(fit.images, 60);
@@ -57,12 +57,31 @@ test('what a fitted model calls near are copies, on pictures it never saw', () =
   assert.ok(Math.abs(fit.model.relatedSimilarity - 0.294) < 0.01, 'the 99th percentile of the random pairs');
 });
 
+test('the held-out pictures say what a model is worth and have no part in it', () => {
+  const fitted = pairs(60, 1);
+  const heldOut = pairs(60, 4);
+  const fit = fitScoreModel({ fitted, heldOut, randomSimilarities });
+  // Every second copy of them turned into something else: a worse measure of the same model.
+  const spoilt = heldOut.map((pair, at) => ({ ...pair, isCopy: pair.isCopy && at % 2 === 0 }));
+  const worse = fitScoreModel({ fitted, heldOut: spoilt, randomSimilarities });
+  assert.ok(fit && worse);
+  assert.deepEqual(worse.model, fit.model);
+  assert.ok(worse.precision < 0.6 && fit.precision >= NEAR_PRECISION, `${worse.precision}, ${fit.precision}`);
+  assert.deepEqual(measureScores(fit.model, spoilt), {
+    precision: worse.precision,
+    recall: worse.recall,
+    reliability: worse.reliability,
+  });
+});
+
 test('no model comes of too few pairs, or where copies cannot be told from others', () => {
-  assert.equal(fitScoreModel(pairs(2, 1), randomSimilarities), undefined);
-  assert.equal(fitScoreModel(pairs(60, 1), []), undefined);
+  const enough = { fitted: pairs(60, 1), heldOut: pairs(60, 4), randomSimilarities };
+  assert.equal(fitScoreModel({ ...enough, fitted: pairs(2, 1) }), undefined);
+  assert.equal(fitScoreModel({ ...enough, heldOut: pairs(2, 4) }), undefined);
+  assert.equal(fitScoreModel({ ...enough, randomSimilarities: [] }), undefined);
   const random = mulberry32(3);
   const alike = pairs(60, 1).map((pair) => ({ ...pair, similarity: random(), distance: 120 }));
-  assert.equal(fitScoreModel(alike, randomSimilarities), undefined);
+  assert.equal(fitScoreModel({ ...enough, fitted: alike }), undefined);
 });
 
 test('bands follow from evidence: bytes, probability, likeness', () => {

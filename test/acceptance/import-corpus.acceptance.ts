@@ -32,6 +32,8 @@ test('the corpus of bad images through imports', { skip: corpus === undefined &&
   await once(site, 'listening');
   const { port } = site.address() as AddressInfo; // a TCP server's address is an object
   const flags = [
+    // Long enough that no answer depends on how busy the machine is.
+    ...['--decode-timeout-ms', '60000', '--request-timeout-ms', '120000'],
     '--allow-url-fetch',
     '--url-fetch-ports',
     String(port),

@@ -56,7 +56,8 @@ export async function openPage(
   url: string,
   options: BrowserContextOptions & { readonly mayFail?: readonly string[] } = {},
 ): Promise<WatchedPage> {
-  const { mayFail = [], ...contextOptions } = options;
+  const { mayFail: expected = [], ...contextOptions } = options;
+  const mayFail = [...expected, '/original']; // Asked for first and kept only with --keep-originals; the thumbnail stands in.
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...contextOptions });
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);

@@ -50,6 +50,7 @@ COPY --from=gpu-build /app/dist/src ./dist/src
 COPY --from=gpu-build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
+COPY src/demo ./src/demo
 ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data LIKENESS_DEVICE=tensorflow-gpu MALLOC_ARENA_MAX=2
 USER likeness
 VOLUME /data
@@ -71,6 +72,7 @@ COPY --from=build /app/dist/src ./dist/src
 COPY --from=build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
+COPY src/demo ./src/demo
 # On every address, so keys are required: see docker-compose.yml. Two arenas hold memory as low as jemalloc does (docs/operations.md), without a library in every process.
 ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data MALLOC_ARENA_MAX=2
 USER node

@@ -36,6 +36,7 @@ const ACCESS: { readonly [route: string]: 'open' | 'read' | 'write' | 'admin' } 
   'GET /imports/:id/events': 'write',
   'POST /imports/:id/retry': 'write',
   'DELETE /imports/:id': 'write',
+  'GET /likeness-search.js': 'open',
   'POST /snapshots': 'admin',
   'GET /snapshots': 'admin',
   'GET /snapshots/:name': 'admin',

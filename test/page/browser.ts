@@ -60,7 +60,7 @@ export async function openPage(
   const mayFail = [...expected, '/original']; // Asked for first and kept only with --keep-originals; the thumbnail stands in.
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...contextOptions });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(60_000); // Long, so that a busy machine fails no test.
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
   page.on('console', (message) => {
@@ -72,7 +72,7 @@ export async function openPage(
     const { protocol, origin } = new URL(request.url());
     if (/^https?:$/.test(protocol) && origin !== new URL(url).origin) faults.push(`another host: ${request.url()}`);
   });
-  await page.goto(url);
+  await page.goto(url, { waitUntil: 'domcontentloaded' }); // Pictures come later; each test waits for what it needs.
   return { page, faults, close: () => context.close() };
 }
 

@@ -15,9 +15,10 @@ type PictureProps = {
 /** A picture of the service. With a key it is fetched with it, since an `img` cannot send one; without, the browser loads and caches it. */
 export function Picture({ path, alt, eager = false, class: className, fallback, onSize }: PictureProps) {
   const { client, apiKey } = useService();
-  const [broken, setBroken] = useState<string>();
+  const [broken, setBroken] = useState<readonly string[]>([]); // All of them: the fallback may be broken too, and then nothing is asked again.
   const [blobAddress, setBlobAddress] = useState<string>();
-  const wanted = broken === path && fallback !== undefined ? fallback : path;
+  const wanted = broken.includes(path) && fallback !== undefined ? fallback : path;
+  const giveUp = (address: string): void => setBroken((before) => [...before, address]);
 
   useEffect(() => {
     if (apiKey === undefined) return;
@@ -29,7 +30,7 @@ export function Picture({ path, alt, eager = false, class: className, fallback, 
         setBlobAddress(made);
       },
       () => {
-        if (!given.signal.aborted) setBroken(wanted);
+        if (!given.signal.aborted) giveUp(wanted);
       },
     );
     return () => {
@@ -40,7 +41,7 @@ export function Picture({ path, alt, eager = false, class: className, fallback, 
   }, [client, apiKey, wanted]);
 
   const source = apiKey === undefined ? client.addressOf(wanted).href : blobAddress;
-  if (broken === wanted) return <span class={`no-picture ${className ?? ''}`} role="img" aria-label={`${alt} (no preview)`} />;
+  if (broken.includes(wanted)) return <span class={`no-picture ${className ?? ''}`} role="img" aria-label={`${alt} (no preview)`} />;
   return (
     <img
       class={className}
@@ -50,7 +51,7 @@ export function Picture({ path, alt, eager = false, class: className, fallback, 
       decoding="async"
       draggable={false}
       onError={() => {
-        if (source !== undefined) setBroken(wanted);
+        if (source !== undefined) giveUp(wanted);
       }}
       onLoad={(event) => onSize?.({ width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })}
     />

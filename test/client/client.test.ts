@@ -94,6 +94,26 @@ test('asks for a map of a collection', async (context) => {
   assert.equal((await client.map({ collection: 'other' })).points.length, 10);
 });
 
+test('imports the demo, follows it by events, asks for failures, tries again and forgets it', async (context) => {
+  const { client } = await start(context);
+  const job = await client.startImport({ demo: true });
+  assert.deepEqual([job.collection, job.source.kind], ['default', 'demo']);
+  let last = job;
+  for await (const next of client.importEvents(job.id)) {
+    const { found, added, existing, waiting, failed } = next.counts;
+    assert.equal(added + existing + waiting + failed, found);
+    last = next;
+    if (added >= 3) break;
+  }
+  assert.ok(last.counts.added >= 3, JSON.stringify(last));
+  assert.equal((await client.imports()).imports[0]?.id, job.id);
+  assert.deepEqual((await client.importFailures(job.id)).failures, []);
+  await client.cancelImport(job.id);
+  await eventually(async () => (await client.import(job.id)).status === 'cancelled');
+  assert.equal((await client.retryImport(job.id)).status, 'running');
+  await client.cancelImport(job.id);
+});
+
 test('makes, lists, downloads and removes snapshots', async (context) => {
   const { client } = await start(context);
   await client.index([await file(1)]);

@@ -20,6 +20,7 @@ const ACCESS: { readonly [route: string]: 'open' | 'read' | 'write' | 'admin' } 
   'POST /search': 'read',
   'POST /compare': 'read',
   'GET /stats': 'read',
+  'GET /map': 'read',
   'POST /index': 'write',
   'GET /images': 'read',
   'GET /images/:id': 'read',
@@ -51,7 +52,11 @@ test('each route asks for the role that the specification says, for every kind o
   assert.ok(walked.includes('POST /index') && walked.some((route) => route.startsWith('GET /docs')));
   for (const route of new Set(walked)) {
     const [method, url] = route.split(' ') as [string, string];
-    const demanded = url.startsWith('/docs') ? 'read' : ACCESS[method === 'HEAD' ? `GET ${url}` : route];
+    const demanded = url.startsWith('/docs')
+      ? 'read'
+      : url.startsWith('/assets/')
+        ? 'open'
+        : ACCESS[method === 'HEAD' ? `GET ${url}` : route];
     assert.ok(demanded, `${route} is not in the specification`);
     for (const role of ['none', 'read', 'write', 'admin'] as const) {
       const path = url.replace(':id', 'none').replace('*', 'index.css');

@@ -62,8 +62,8 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
         <h2 id="status-scores">What scores mean</h2>
         <p class="soft">
           {scores === null
-            ? 'The words beside scores come from the figures that ship with the encoder. They are fitted to your own pictures once there are enough.'
-            : `The words beside scores were fitted to ${scores.images.toLocaleString()} of your pictures on ${new Date(scores.fittedAt).toLocaleString()}, and are fitted anew as the collection grows.`}
+            ? 'Nothing was measured for this encoder: the words beside scores come from cautious limits set by hand.'
+            : `The words beside scores come from curves fitted to edited copies of ${scores.images.toLocaleString()} pictures and measured on others, for this encoder, on ${new Date(scores.fittedAt).toLocaleDateString()}.`}
         </p>
       </section>
       <section class="panel stack" aria-labelledby="status-service">

@@ -17,7 +17,7 @@ before(async () => {
     response.setHeader('content-type', 'text/html; charset=utf-8');
     response.end(`<!doctype html><html lang="en"><title>A shop</title><h1>A shop</h1>
       <script src="${stage.service.url}/likeness-search.js"></script>
-      <likeness-search k="6" link-template="/items/{id}"></likeness-search></html>`);
+      <likeness-search collection="shop" k="6" link-template="/items/{id}"></likeness-search></html>`);
   });
   await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
   stage = await openStage({ folders: [], flags: ['--cors-origins', hostAddress()] });
@@ -61,7 +61,7 @@ test('the search box works on a page of another origin', { skip }, async () => {
   const form = new FormData();
   form.set('id', 'hat/hat-02.jpg');
   form.set('image', new Blob([new Uint8Array(await readFile(demoPicture('hat/hat-02.jpg')))]), 'hat-02.jpg');
-  assert.ok((await fetch(`${stage.service.url}/index`, { method: 'POST', body: form })).ok);
+  assert.ok((await fetch(`${stage.service.url}/index?collection=shop`, { method: 'POST', body: form })).ok);
   const { page, close } = await openPage(stage.browser, hostAddress());
   await page.evaluate(
     `document.addEventListener('likeness-select', (event) => { event.preventDefault(); window.chosen = event.detail.id; })`,

@@ -1,6 +1,7 @@
 /** What the service answers, in types: taken from its schemas where they are, so that the two cannot differ. Types only. */
 import type { Static } from 'typebox';
 import type { CompareAnswer } from '../server/compare-schemas.js';
+import type { FailuresAnswer, ImportAnswer, ImportsAnswer } from '../server/import-schemas.js';
 import type { MapAnswer } from '../server/map-schemas.js';
 import type {
   CollectionsAnswer,
@@ -60,25 +61,8 @@ export type Statistics = Static<typeof StatisticsAnswer>;
 export type EmbeddingMap = Static<typeof MapAnswer>;
 
 /** An import job. added + existing + waiting + failed = found, always. */
-export type ImportJob = {
-  readonly id: string;
-  readonly status: 'running' | 'done' | 'cancelled' | 'failed';
-  readonly source: { readonly kind: string; readonly name: string };
-  readonly collection: string;
-  readonly createdAt: string;
-  readonly finishedAt?: string | null;
-  readonly counts: {
-    readonly found: number;
-    readonly added: number;
-    readonly existing: number;
-    readonly waiting: number;
-    readonly failed: number;
-  };
-};
-/** All import jobs. */
-export type ImportJobs = { readonly imports: readonly ImportJob[] };
+export type ImportJob = Static<typeof ImportAnswer>;
+/** All import jobs, the newest first. */
+export type ImportJobs = Static<typeof ImportsAnswer>;
 /** A page of what an import could not store, and why. */
-export type ImportFailures = {
-  readonly failures: readonly { readonly name: string; readonly code: string; readonly message: string }[];
-  readonly nextCursor?: string;
-};
+export type ImportFailures = Static<typeof FailuresAnswer>;

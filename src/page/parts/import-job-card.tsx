@@ -39,6 +39,11 @@ export function ImportJobCard({ job: first, onEnd }: { readonly job: ImportJob; 
           </button>
         )}
       </div>
+      {job.error !== null && (
+        <p role={isRunning ? 'status' : 'alert'}>
+          <strong>{wordsOfImport(job.error).title}.</strong> {wordsOfImport(job.error).advice}
+        </p>
+      )}
       {job.counts.failed > 0 && <JobFailures id={job.id} failed={job.counts.failed} />}
     </article>
   );
@@ -76,6 +81,11 @@ function useFollowedJob(first: ImportJob, onEnd: () => void): readonly [ImportJo
   return [job, () => setTurn((before) => before + 1)];
 }
 
+/** What the service says of a job or of one of its files, in the words that its refusals have. */
+function wordsOfImport({ code, message }: { readonly code: string; readonly message: string }) {
+  return wordsFor(new LikenessError({ code, message, httpStatus: 0 }));
+}
+
 function JobFailures({ id, failed }: { readonly id: string; readonly failed: number }) {
   const { client } = useService();
   const [failures, setFailures] = useState<ImportFailures['failures']>([]);
@@ -97,7 +107,7 @@ function JobFailures({ id, failed }: { readonly id: string; readonly failed: num
       {error !== undefined && <p role="alert">{wordsFor(error).title}</p>}
       <FailureTable
         rows={failures.map(({ name, code, message }) => {
-          const { title, advice } = wordsFor(new LikenessError({ code, message, httpStatus: 0 }));
+          const { title, advice } = wordsOfImport({ code, message });
           return { name, reason: title, advice };
         })}
         more={cursor === undefined ? undefined : () => fetchPage(cursor)}

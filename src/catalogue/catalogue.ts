@@ -26,12 +26,14 @@ export type ImageRecord = {
   readonly bytes: number;
   /** The uploaded file's own name, where it had one; for people only. */
   readonly fileName: string | null;
+  /** Whether the uploaded bytes are kept. */
+  readonly hasOriginal: boolean;
   /** Milliseconds since 1970. */
   readonly addedAt: number;
   readonly updatedAt: number;
 };
 
-export type NewImage = Omit<ImageRecord, 'id' | 'sequence' | 'addedAt' | 'updatedAt'> & {
+export type NewImage = Omit<ImageRecord, 'id' | 'sequence' | 'hasOriginal' | 'addedAt' | 'updatedAt'> & {
   /** Undefined: the catalogue generates one from the SHA-256. */
   readonly id: ImageId | undefined;
   readonly embedding: Float32Array;
@@ -59,6 +61,7 @@ export type Neighbour = {
   readonly sha256: Uint8Array;
   readonly perceptualHash: Uint8Array;
   readonly perceptualHashQuality: number | null;
+  readonly hasOriginal: boolean;
   /** Where the query asked for it. */
   readonly embedding?: Float32Array;
 };

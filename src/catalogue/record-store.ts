@@ -135,7 +135,8 @@ export class RecordStore {
     if (row === undefined) return undefined;
     const [sha256, perceptualHash] = [new Uint8Array(row.sha256), new Uint8Array(row.perceptualHash)];
     const { id, perceptualHashQuality } = row;
-    return { id: id as ImageId, metadata: JSON.parse(row.metadata) as Metadata, sha256, perceptualHash, perceptualHashQuality };
+    const metadata = JSON.parse(row.metadata) as Metadata; // an object when it was stored
+    return { id: id as ImageId, metadata, sha256, perceptualHash, perceptualHashQuality, hasOriginal: row.hasOriginal === 1 };
   }
 
   idOf(sequence: number): ImageId | undefined {
@@ -246,5 +247,6 @@ function toRecord({ perceptualHashQuality, ...row }: ImageRow): ImageRecord {
     sha256: new Uint8Array(row.sha256),
     perceptualHash: new Uint8Array(row.perceptualHash),
     metadata: JSON.parse(row.metadata) as Metadata, // an object when it was stored
+    hasOriginal: row.hasOriginal === 1,
   };
 }

@@ -3,10 +3,13 @@ import type Database from 'better-sqlite3';
 /** An image's larger parts, each in a table of its own. */
 export type BlobPart = 'embedding' | 'thumbnail' | 'original';
 
+/** 1 where the uploaded bytes of an image are kept, else 0. */
+const HAS_ORIGINAL = 'EXISTS (SELECT 1 FROM originals WHERE originals.sequence = images.sequence) AS hasOriginal';
+
 /** Columns of one {@link ImageRow}, for statements that are made as they are asked for. */
 export const IMAGE_COLUMNS = `sequence, id, sha256, perceptual_hash AS perceptualHash,
   perceptual_hash_quality AS perceptualHashQuality, format, width, height, bytes, file_name AS fileName,
-  added_at AS addedAt, updated_at AS updatedAt, metadata`;
+  added_at AS addedAt, updated_at AS updatedAt, metadata, ${HAS_ORIGINAL}`;
 
 /** A record as SQLite gives it. */
 export type ImageRow = {
@@ -23,10 +26,11 @@ export type ImageRow = {
   readonly addedAt: number;
   readonly updatedAt: number;
   readonly metadata: string;
+  readonly hasOriginal: number;
 };
 
 /** What is answered of a search's match. */
-type MatchRow = Pick<ImageRow, 'id' | 'metadata' | 'sha256' | 'perceptualHash' | 'perceptualHashQuality'>;
+type MatchRow = Pick<ImageRow, 'id' | 'metadata' | 'sha256' | 'perceptualHash' | 'perceptualHashQuality' | 'hasOriginal'>;
 
 type Plain = 'begin' | 'commit' | 'rollback' | 'savepoint' | 'release' | 'undo';
 type Change =
@@ -77,8 +81,8 @@ export function prepareStatements(database: Database.Database): Statements {
     idBySha256: database.prepare<[number, Uint8Array], { id: string }>('SELECT id FROM images WHERE collection = ? AND sha256 = ?'),
     idBySequence: database.prepare<[number], string>('SELECT id FROM images WHERE sequence = ?').pluck(),
     matched: database.prepare<[number], MatchRow>(
-      `SELECT id, metadata, sha256, perceptual_hash AS perceptualHash, perceptual_hash_quality AS perceptualHashQuality
-       FROM images WHERE sequence = ?`,
+      `SELECT id, metadata, sha256, perceptual_hash AS perceptualHash, perceptual_hash_quality AS perceptualHashQuality,
+         ${HAS_ORIGINAL} FROM images WHERE sequence = ?`,
     ),
     perceptualHashes: database.prepare<[number], { sequence: number; perceptualHash: Buffer }>(
       'SELECT sequence, perceptual_hash AS perceptualHash FROM images WHERE collection = ?',

@@ -112,7 +112,7 @@ function images({ address, json, send }: Transport) {
     /** The bytes of a thumbnail, WebP. */
     thumbnail: async (id: string, query: InCollection = {}, call?: CallOptions): Promise<Blob> =>
       (await send({ path: `${imagePath(id)}/thumbnail`, query, call })).blob(),
-    /** The file as it was uploaded; NOT_FOUND where the service keeps none. */
+    /** The file as it was uploaded; NOT_FOUND where none was kept. Answers say so beforehand: `originalUrl` is null. */
     original: async (id: string, query: InCollection = {}, call?: CallOptions): Promise<Blob> =>
       (await send({ path: `${imagePath(id)}/original`, query, call })).blob(),
     /** The absolute address of a path in an answer, such as `thumbnailUrl`; a prefix that a proxy put before the service is kept. */

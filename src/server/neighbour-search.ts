@@ -5,6 +5,7 @@ import { DIHEDRAL_VARIANTS } from '../images/perceptual-hash.js';
 import { foldCopies } from '../matching/fold-copies.js';
 import { grouped, matchKind } from '../matching/match-kind.js';
 import { createRegionFinder } from './compared-regions.js';
+import { originalUrl, thumbnailUrl } from './image-paths.js';
 import type { Query, QueryView } from './query-examples.js';
 import { bestOfEach, distanceOf, HASH_LIMITS, type Match, matchesOf, VERIFIED_MAX, verified } from './query-matches.js';
 import type { RequestLife } from './request-ledger.js';
@@ -87,7 +88,14 @@ function toResults(
   return entries.map(({ kept, folded }) => {
     const { id, similarity: score, metadata, match, view, band, embedding } = kept;
     return {
-      ...{ id, score, metadata, thumbnailUrl: thumbnailUrl(collection, id, kept.sha256), match },
+      ...{
+        id,
+        score,
+        metadata,
+        thumbnailUrl: thumbnailUrl(collection, id, kept.sha256),
+        originalUrl: originalUrl(collection, kept),
+        match,
+      },
       band: { ...band, probability: Math.round(band.probability * 10_000) / 10_000 },
       ...(view !== 'original' && { view }),
       ...(fold && { folded: folded.map((copy) => copy.id) }),
@@ -105,18 +113,6 @@ function isCopy(a: Match, b: Match): boolean {
   const similarity = a.embedding.reduce((sum, value, at) => sum + value * b.embedding![at]!, 0);
   const qualities = [a.perceptualHashQuality, b.perceptualHashQuality];
   return matchKind({ hasSameBytes: false, distance, qualities, similarity }, HASH_LIMITS) !== 'similar';
-}
-
-/** Bytes of a picture's digest that tell it from others of the same id: 8 characters. */
-const VERSION_BYTES = 6;
-
-/** Path of an image's thumbnail. With the picture's digest it changes when the picture does, so that a browser may keep what it names for ever. */
-export function thumbnailUrl(collection: string, id: ImageId, sha256?: Uint8Array): string {
-  const parameters = new URLSearchParams();
-  if (collection !== 'default') parameters.set('collection', collection);
-  if (sha256 !== undefined) parameters.set('v', Buffer.from(sha256.subarray(0, VERSION_BYTES)).toString('base64url'));
-  const query = parameters.toString();
-  return `/images/${encodeURIComponent(id)}/thumbnail${query === '' ? '' : `?${query}`}`;
 }
 
 /** Stage times as they are answered: milliseconds, to the hundredth. */

@@ -33,11 +33,11 @@ export const MetadataObject = Type.Unsafe<{ readonly [key: string]: unknown }>({
 export const ImagePath = Type.Object({ id: ImageIdText }, closed);
 /** Query of the routes that need to know the collection only. */
 export const InCollection = Type.Object({ collection: Type.Optional(CollectionName) }, closed);
-/** Query of GET /images/:id/thumbnail. `v` changes with the picture, so that what it names may be cached for ever. */
-export const ThumbnailQuery = Type.Object(
+/** Query of GET /images/:id/thumbnail and /original. `v` changes with the picture, so that what it names may be cached for ever. */
+export const PictureQuery = Type.Object(
   {
     collection: Type.Optional(CollectionName),
-    v: Type.Optional(Type.String({ maxLength: 32, description: 'Version, as in thumbnailUrl.' })),
+    v: Type.Optional(Type.String({ maxLength: 32, description: 'Version, as in thumbnailUrl and originalUrl.' })),
   },
   closed,
 );
@@ -126,6 +126,10 @@ export const IndexAnswer = Type.Object(
 /** Answer of POST /index where every file of several failed: the error of the gravest, and each file's own. */
 export const IndexErrorAnswer = Type.Object({ ...ErrorAnswer.properties, images: Type.Optional(Type.Array(FailedImage)) }, closed);
 
+/** Path of the uploaded file. */
+export const OriginalUrl = Type.Union([Type.String(), Type.Null()], {
+  description: 'Path of the file as it was uploaded; null where it was not kept (--keep-originals).',
+});
 /** One image as GET /images/:id answers it. */
 export const ImageAnswer = Type.Object(
   {
@@ -141,6 +145,7 @@ export const ImageAnswer = Type.Object(
     addedAt: Type.String({ description: 'ISO 8601, UTC.' }),
     updatedAt: Type.String({ description: 'ISO 8601, UTC.' }),
     thumbnailUrl: Type.String(),
+    originalUrl: OriginalUrl,
   },
   { ...closed, description: 'The record of one image.' },
 );

@@ -1,6 +1,6 @@
 /** Requests and answers of the searches, as JSON Schema; schemas.ts holds those of the other routes. */
 import { type Static, Type } from '@fastify/type-provider-typebox';
-import { binary, COLLECTION_PATTERN, closed, FilterText, ImageIdText, MetadataObject, urlText } from './schemas.js';
+import { binary, COLLECTION_PATTERN, closed, FilterText, ImageIdText, MetadataObject, OriginalUrl, urlText } from './schemas.js';
 
 /** What one request may ask for at most. */
 export const MAX_K = 1000;
@@ -122,6 +122,7 @@ export const SearchAnswer = Type.Object(
           score: Cosine,
           metadata: MetadataObject,
           thumbnailUrl: Type.String(),
+          originalUrl: OriginalUrl,
           match: MatchAnswer,
           band: BandAnswer,
           view: Type.Optional(Type.String({ description: 'How the query was turned or mirrored to match so; absent where it was not.' })),

@@ -41,7 +41,7 @@ export function catalogueContract(name: string, withCatalogue: (use: (catalogue:
       assert.ok(record !== undefined && record.addedAt >= before && record.updatedAt === record.addedAt && record.sequence >= 1);
       const { sequence: _sequence, addedAt: _addedAt, updatedAt: _updatedAt, ...rest } = record;
       const { embedding, thumbnail, original: _original, replace: _replace, ...given } = image;
-      assert.deepEqual(rest, given);
+      assert.deepEqual(rest, { ...given, hasOriginal: true });
       assert.deepEqual(await catalogue.embedding(COLLECTION, record.id), embedding);
       assert.deepEqual(await catalogue.thumbnail(COLLECTION, record.id), thumbnail);
       assert.deepEqual(await catalogue.original(COLLECTION, record.id), new Uint8Array([1, 2, 3]));

@@ -53,7 +53,22 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
       const { metadata, sha256, perceptualHash, perceptualHashQuality: quality, format, width, height, bytes, fileName } = image;
       const times = { addedAt: former?.record.addedAt ?? now, updatedAt: now };
       const kept = quality === undefined ? {} : { perceptualHashQuality: quality };
-      const record = { id, sequence, metadata, sha256, perceptualHash, ...kept, format, width, height, bytes, fileName, ...times };
+      const original = { hasOriginal: image.original !== undefined };
+      const record = {
+        id,
+        sequence,
+        metadata,
+        sha256,
+        perceptualHash,
+        ...kept,
+        format,
+        width,
+        height,
+        bytes,
+        fileName,
+        ...original,
+        ...times,
+      };
       collection.images.set(id, { record, image });
       collection.index.add(sequence, image.embedding);
       collections.set(name, collection);
@@ -120,7 +135,7 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
         further.map(({ record }) => record.sequence),
       );
       return [...matches, ...scored.filter(({ similarity }) => similarity >= minSimilarity)].map(({ label, similarity }) => {
-        const { id, metadata, sequence, sha256, perceptualHash, perceptualHashQuality = null } = bySequence.get(label)!;
+        const { id, metadata, sequence, sha256, perceptualHash, perceptualHashQuality = null, hasOriginal } = bySequence.get(label)!;
         const vector = query.withEmbedding === true ? collection.index.vector(label)?.slice() : undefined;
         return {
           id,
@@ -130,6 +145,7 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
           sha256,
           perceptualHash,
           perceptualHashQuality,
+          hasOriginal,
           ...(vector !== undefined && { embedding: vector }),
         };
       });

@@ -56,8 +56,7 @@ export async function openPage(
   url: string,
   options: BrowserContextOptions & { readonly mayFail?: readonly string[] } = {},
 ): Promise<WatchedPage> {
-  const { mayFail: expected = [], ...contextOptions } = options;
-  const mayFail = [...expected, '/original']; // Asked for first and kept only with --keep-originals; the thumbnail stands in.
+  const { mayFail = [], ...contextOptions } = options;
   const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...contextOptions });
   const page = await context.newPage();
   page.setDefaultTimeout(60_000); // Long, so that a busy machine fails no test.

@@ -10,6 +10,7 @@ const result = (part: Partial<SearchResult>): SearchResult => ({
   score: 0.5,
   metadata: {},
   thumbnailUrl: '/images/a/thumbnail',
+  originalUrl: null,
   match: 'similar',
   band: { name: 'unrelated', probability: 0.01 },
   ...part,

@@ -125,6 +125,35 @@ test('a thumbnail is kept by caches for as long as it is the same picture', asyn
   assert.match(String(plain.headers['cache-control']), /no-cache/);
 });
 
+test('records and results name the original where it was kept, and say beforehand where not', async (context) => {
+  type Named = { readonly originalUrl: string | null };
+  const namesOf = async (server: TestApplication): Promise<readonly (string | null)[]> => {
+    const [record, list, search] = await Promise.all([
+      server.ask({ url: '/images/p1' }),
+      server.ask({ url: '/images' }),
+      server.ask({ url: '/images/p2/similar' }),
+    ]);
+    const { images } = list.json() as { images: Named[] };
+    const { results } = search.json() as { results: Named[] };
+    return [record.json() as Named, images[0]!, results[0]!].map(({ originalUrl }) => originalUrl);
+  };
+  const without = await startApplication(context);
+  await store(without, 2);
+  assert.deepEqual(await namesOf(without), [null, null, null]);
+
+  const server = await startApplication(context, { keepOriginals: true });
+  await store(server, 2);
+  const [name, ...others] = await namesOf(server);
+  assert.deepEqual(others, [name, name]);
+  const original = await server.ask({ url: name! });
+  assert.deepEqual(original.rawPayload, await picture(1));
+  assert.match(String(original.headers['cache-control']), /private.*immutable/);
+  assert.match(String(original.headers['content-disposition']), /^attachment/);
+  await server.ask({ method: 'POST', url: '/index?id=p1&replace=true', ...raw(await picture(9)) });
+  assert.notEqual((await namesOf(server))[0], name, 'the address changes with the picture');
+  assert.match(String((await server.ask({ url: '/images/p1/original' })).headers['cache-control']), /no-cache/);
+});
+
 test('ids that no URL should carry are refused', async (context) => {
   const server = await startApplication(context);
   assertError(await server.ask({ url: `/images/${'x'.repeat(256)}` }), { status: 400, code: 'INVALID_REQUEST' });

@@ -1,15 +1,15 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Regions } from '../../client/client.js';
 import { COMPARISONS, type ComparisonView, type Example } from '../state/page-address.js';
-import { ExamplePicture, originalPath } from './example-picture.js';
+import { ExamplePicture } from './example-picture.js';
 import { Picture } from './picture.js';
 import { RegionBoxes } from './region-boxes.js';
 
 type CompareViewProps = {
   /** Undefined where the search has several examples: then only the result is shown. */
   readonly query: Example | undefined;
-  readonly result: { readonly id: string; readonly thumbnailUrl: string };
-  readonly collection: string;
+  /** `originalUrl`: null where none is kept, or where that is not known yet. */
+  readonly result: { readonly thumbnailUrl: string; readonly originalUrl: string | null };
   readonly view: ComparisonView;
   readonly onView: (view: ComparisonView) => void;
   readonly regions: Regions | undefined;
@@ -19,9 +19,9 @@ const VIEW_WORDS: { readonly [view in ComparisonView]: string } = { side: 'Side 
 const FLICKER_MS = 700;
 
 /** Query and result against each other: side by side with the parts that match, under a slider, or one after the other in the same place. */
-export function CompareView({ query, result, collection, view, onView, regions }: CompareViewProps) {
+export function CompareView({ query, result, view, onView, regions }: CompareViewProps) {
   const [current, setCurrent] = useState<number>();
-  const found = <Picture path={originalPath(result.id, collection)} fallback={result.thumbnailUrl} alt="The result" eager />;
+  const found = <Picture path={result.originalUrl ?? result.thumbnailUrl} fallback={result.thumbnailUrl} alt="The result" eager />;
   if (query === undefined) {
     return (
       <div class="compare side alone">

@@ -1,5 +1,6 @@
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { SearchResult, StoredImage } from '../../client/client.js';
+import { wordsFor } from '../state/error-words.js';
 import { formatAddress, START, searchFor, withExample } from '../state/page-address.js';
 import { shortName } from '../state/result-words.js';
 import { saveFile } from '../state/save-file.js';
@@ -34,6 +35,7 @@ export function DetailDialog({ id, results, isSelected, toggle, onGone }: Detail
   const result = results[at];
   const query = address.like.length === 1 ? address.like[0] : undefined;
   const known = useComparison(query, id);
+  const originalUrl = result?.originalUrl ?? record?.originalUrl;
 
   const close = (): void => navigate((now) => ({ ...now, open: undefined }));
   const step = (by: number): void => {
@@ -65,8 +67,13 @@ export function DetailDialog({ id, results, isSelected, toggle, onGone }: Detail
     }
   };
   const download = async (): Promise<void> => {
-    const blob = await client.original(id, { collection }).catch(() => client.thumbnail(id, { collection }));
-    saveFile(record?.fileName?.split('/').at(-1) ?? shortName(id), blob);
+    const name = record?.fileName?.split('/').at(-1) ?? shortName(id);
+    try {
+      if (typeof originalUrl === 'string') saveFile(name, await client.file(originalUrl));
+      else saveFile(`${name.replace(/\.\w+$/, '')}.webp`, await client.thumbnail(id, { collection }));
+    } catch (error) {
+      toast(wordsFor(error).title);
+    }
   };
 
   return (
@@ -111,8 +118,7 @@ export function DetailDialog({ id, results, isSelected, toggle, onGone }: Detail
         <CompareView
           key={id}
           query={query}
-          result={{ id, thumbnailUrl: result?.thumbnailUrl ?? thumbnailPath(id, collection) }}
-          collection={collection}
+          result={{ thumbnailUrl: result?.thumbnailUrl ?? thumbnailPath(id, collection), originalUrl: originalUrl ?? null }}
           view={address.comparison}
           onView={(comparison) => navigate((now) => ({ ...now, comparison }), { replace: true })}
           regions={result?.regions ?? known.comparison?.regions}

@@ -12,11 +12,6 @@ export function thumbnailPath(id: string, collection: string): string {
   return `/images/${encodeURIComponent(id)}/thumbnail${query}`;
 }
 
-/** Path of a stored image's original, which not every service keeps. */
-export function originalPath(id: string, collection: string): string {
-  return thumbnailPath(id, collection).replace(/\/thumbnail(?=\?|$)/, '/original');
-}
-
 /** The picture of an example: from this browser, from the service, or a sign where it lies on the web (the page loads nothing from elsewhere). */
 export function ExamplePicture({ example, alt, class: className, isLarge = false }: ExamplePictureProps) {
   const { address } = useService();
@@ -29,9 +24,28 @@ export function ExamplePicture({ example, alt, class: className, isLarge = false
     );
   }
   if (example.kind === 'local') return <LocalPicture fileKey={example.key} alt={alt} class={className} />;
-  const thumbnail = thumbnailPath(example.id, address.collection);
-  if (!isLarge) return <Picture path={thumbnail} alt={alt} class={className} eager />;
-  return <Picture path={originalPath(example.id, address.collection)} fallback={thumbnail} alt={alt} class={className} eager />;
+  if (isLarge) return <LargeStoredPicture id={example.id} alt={alt} class={className} />;
+  return <Picture path={thumbnailPath(example.id, address.collection)} alt={alt} class={className} eager />;
+}
+
+type LargePictureProps = { readonly id: string; readonly alt: string; readonly class: string | undefined };
+
+/** The thumbnail at once; the original in its place where the image's record names one. */
+function LargeStoredPicture({ id, alt, class: className }: LargePictureProps) {
+  const { client, address } = useService();
+  const { collection } = address;
+  const [original, setOriginal] = useState<string | null>(null);
+  useEffect(() => {
+    const given = new AbortController();
+    setOriginal(null);
+    client.image(id, { collection }, { signal: given.signal }).then(
+      ({ originalUrl }) => setOriginal(originalUrl),
+      () => undefined, // The search itself says what is wrong with the image.
+    );
+    return () => given.abort();
+  }, [client, id, collection]);
+  const thumbnail = thumbnailPath(id, collection);
+  return <Picture path={original ?? thumbnail} fallback={thumbnail} alt={alt} class={className} eager />;
 }
 
 function LocalPicture({

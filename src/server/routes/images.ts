@@ -4,8 +4,9 @@ import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-t
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ImageId, ImageRecord } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
+import { originalUrl, thumbnailUrl } from '../image-paths.js';
 import { checkMetadata, parseImageId } from '../names.js';
-import { createNeighbourSearch, thumbnailUrl, tookMs } from '../neighbour-search.js';
+import { createNeighbourSearch, tookMs } from '../neighbour-search.js';
 import { createExampleReader } from '../query-examples.js';
 import {
   errorAnswers,
@@ -17,7 +18,7 @@ import {
   ListQuery,
   MetadataPatch,
   NoContent,
-  ThumbnailQuery,
+  PictureQuery,
 } from '../schemas.js';
 import { parseFilterText, parseSearch } from '../search-request.js';
 import { SearchAnswer, SimilarQuery } from '../search-schemas.js';
@@ -150,16 +151,14 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
         tags,
         summary: 'Thumbnail (WebP)',
         params: ImagePath,
-        querystring: ThumbnailQuery,
+        querystring: PictureQuery,
         response: { 200: fileAnswer('image/webp', 'WebP without metadata.'), ...errorAnswers },
       },
     },
     async (request, reply) => {
       const { collection, id } = place(request);
       const bytes = found(await ledger.lifeOf(request).bound(catalogue.thumbnail(collection, id)), id);
-      // With a version in its URL the picture behind it never changes; without one it may, by ?replace=true, so a cache must ask.
-      const caching = request.query.v === undefined ? 'private, no-cache' : 'private, max-age=31536000, immutable';
-      reply.header('cache-control', caching).header('content-disposition', 'inline; filename="thumbnail.webp"');
+      reply.header('cache-control', cachingOf(request.query)).header('content-disposition', 'inline; filename="thumbnail.webp"');
       return sendBytes(request, reply, { bytes, type: 'image/webp' });
     },
   );
@@ -174,7 +173,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
         description:
           "Only where the service runs with --keep-originals. The file is a stranger's: it is sent as a download, never to be shown in place.",
         params: ImagePath,
-        querystring: InCollection,
+        querystring: PictureQuery,
         response: { 200: fileAnswer('image/*', 'The uploaded bytes.'), ...errorAnswers },
       },
     },
@@ -187,7 +186,7 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       ]);
       const { format } = found(record, id);
       if (bytes === undefined) throw new SearchError('NOT_FOUND', 'No original is kept of this image (--keep-originals).');
-      reply.header('cache-control', 'private, no-cache').header('content-disposition', `attachment; filename="original.${format}"`);
+      reply.header('cache-control', cachingOf(request.query)).header('content-disposition', `attachment; filename="original.${format}"`);
       reply.header('content-security-policy', "default-src 'none'; sandbox");
       return sendBytes(request, reply, { bytes, type: `image/${format}` });
     },
@@ -197,6 +196,11 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
 function found<T>(value: T | undefined, id: ImageId): T {
   if (value === undefined) throw new SearchError('NOT_FOUND', `There is no image "${id}" in this collection.`);
   return value;
+}
+
+/** With a version in its URL the picture behind it never changes; without one it may, by ?replace=true, so a cache must ask. */
+function cachingOf({ v }: Static<typeof PictureQuery>): string {
+  return v === undefined ? 'private, no-cache' : 'private, max-age=31536000, immutable';
 }
 
 /** Answers 304 without the bytes where the client has them already. */
@@ -230,5 +234,6 @@ function toAnswer(collection: string, record: ImageRecord): Static<typeof ImageA
     addedAt: new Date(record.addedAt).toISOString(),
     updatedAt: new Date(record.updatedAt).toISOString(),
     thumbnailUrl: thumbnailUrl(collection, id, record.sha256),
+    originalUrl: originalUrl(collection, record),
   };
 }

@@ -1,11 +1,10 @@
 /** The application, top to bottom: options, hooks in the order in which a request meets them, plugins, routes. */
-import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import helmet from '@fastify/helmet';
 import multipart from '@fastify/multipart';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import fastify, { type FastifyRequest, LogController, type RouteOptions } from 'fastify';
+import fastify, { type FastifyRequest, type RouteOptions } from 'fastify';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
@@ -22,10 +21,11 @@ import { createCopyVerifier } from './copy-verifier.js';
 import { allowOrigins, isOriginAllowed, parseOrigins } from './cors.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
 import { createEmbeddingMaps } from './embedding-maps.js';
-import { answerClientError, createErrorHandler, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
+import { createErrorHandler } from './error-answers.js';
 import { createFairTurns } from './fair-turns.js';
+import { BODY_BYTES_MAX, fastifyOptions } from './fastify-options.js';
 import { createImports, type ImportStorage } from './import-service.js';
-import { type LogOptions, loggerOptions, logRequestEnd, statusOf } from './logging.js';
+import { type LogOptions, logRequestEnd, statusOf } from './logging.js';
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
 import { createPictureUrls } from './picture-urls.js';
 import { createPipeline } from './pipeline.js';
@@ -77,13 +77,6 @@ export type Application = {
   startDraining(): void;
 };
 
-const MEBIBYTE = 1024 * 1024;
-const MAX_HEADER_BYTES = 16 * 1024;
-const KEEP_ALIVE_MS = 72_000;
-/** A socket on which nothing moves for this long beyond the request's own time belongs to a reader who does not read. */
-const SLOW_READER_MS = 10_000;
-/** An id of 255 bytes, each written as %XX. */
-const MAX_PARAM_CHARACTERS = 1024;
 const MAX_CALLERS = 10_000;
 /** Of a full batch, the share that may be on its way to the encoder beside what the decoders hold: large enough for batches, small enough for fair turns. */
 const WINDOW_OF_BATCH = 0.25;
@@ -171,39 +164,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     spendQuota,
   };
 
-  const longestBodyMs = Math.max(settings.requestTimeoutMs, settings.importTimeoutMs);
-  const app: App = fastify({
-    logger: log === undefined ? false : loggerOptions(log),
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
-    genReqId: () => randomUUID(),
-    trustProxy: settings.trustProxy === '' ? false : settings.trustProxy,
-    bodyLimit: MEBIBYTE,
-    routerOptions: { maxParamLength: MAX_PARAM_CHARACTERS },
-    // serve.ts drains first; what is open when the application is closed is closed at once.
-    forceCloseConnections: true,
-    return503OnClosing: true,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionTimeout: settings.requestTimeoutMs + SLOW_READER_MS,
-    // Node's limit is the longest that any route has; body-deadline.ts keeps each request to its own.
-    requestTimeout: longestBodyMs,
-    // All three together, or none of them fires: Node takes the lesser of two as the header timeout, and looks only now and then.
-    http: {
-      headersTimeout: settings.headersTimeoutMs,
-      requestTimeout: longestBodyMs,
-      connectionsCheckingInterval: Math.min(1000, settings.headersTimeoutMs / 2),
-      maxHeaderSize: MAX_HEADER_BYTES,
-    },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true, allErrors: false } },
-    clientErrorHandler: (error, socket) => {
-      const code = answerClientError(error, socket);
-      if (code !== undefined) monitoring.countError(code);
-    },
-    frameworkErrors: (thrown, _request, reply) => {
-      const error = toSearchError(thrown);
-      monitoring.countError(error.code);
-      prepareErrorReply(reply, error).header('x-content-type-options', 'nosniff').send(errorBody(error));
-    },
-  }).withTypeProvider<TypeBoxTypeProvider>();
+  const app: App = fastify(fastifyOptions({ settings, monitoring, log })).withTypeProvider<TypeBoxTypeProvider>();
   app.server.maxConnections = settings.maxConnections;
   await allowOrigins(app, origins);
 
@@ -215,7 +176,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     const {
       access,
       scope = 'collections',
-      maxBodyBytes = MEBIBYTE,
+      maxBodyBytes = BODY_BYTES_MAX,
       bodyTimeoutMs = settings.requestTimeoutMs,
     } = request.routeOptions.config;
     visitors.set(request, gate(request, { access: request.is404 ? 'open' : stated(access), scope }));

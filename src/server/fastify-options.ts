@@ -1,0 +1,59 @@
+/** How Fastify and Node's HTTP server below it are set up: limits of time and size that hold before any route is known. */
+import { randomUUID } from 'node:crypto';
+import { type FastifyHttpOptions, LogController, type RawServerDefault } from 'fastify';
+import type { Settings } from '../config.js';
+import { answerClientError, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
+import { type LogOptions, loggerOptions } from './logging.js';
+import type { Monitoring } from './monitoring.js';
+
+/** Largest body of a route that states no limit of its own. */
+export const BODY_BYTES_MAX = 1024 * 1024;
+
+const MAX_HEADER_BYTES = 16 * 1024;
+const KEEP_ALIVE_MS = 72_000;
+/** A socket on which nothing moves for this long beyond the request's own time belongs to a reader who does not read. */
+const SLOW_READER_MS = 10_000;
+/** An id of 255 bytes, each written as %XX. */
+const MAX_PARAM_CHARACTERS = 1024;
+
+/** The options of the one Fastify instance. Without `log` nothing is logged. */
+export function fastifyOptions(parts: {
+  readonly settings: Settings;
+  readonly monitoring: Monitoring;
+  readonly log: LogOptions | undefined;
+}): FastifyHttpOptions<RawServerDefault> {
+  const { settings, monitoring, log } = parts;
+  const longestBodyMs = Math.max(settings.requestTimeoutMs, settings.importTimeoutMs);
+  return {
+    logger: log === undefined ? false : loggerOptions(log),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: () => randomUUID(),
+    trustProxy: settings.trustProxy === '' ? false : settings.trustProxy,
+    bodyLimit: BODY_BYTES_MAX,
+    routerOptions: { maxParamLength: MAX_PARAM_CHARACTERS },
+    // serve.ts drains first; what is open when the application is closed is closed at once.
+    forceCloseConnections: true,
+    return503OnClosing: true,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionTimeout: settings.requestTimeoutMs + SLOW_READER_MS,
+    // Node's limit is the longest that any route has; body-deadline.ts keeps each request to its own.
+    requestTimeout: longestBodyMs,
+    // All three together, or none of them fires: Node takes the lesser of two as the header timeout, and looks only now and then.
+    http: {
+      headersTimeout: settings.headersTimeoutMs,
+      requestTimeout: longestBodyMs,
+      connectionsCheckingInterval: Math.min(1000, settings.headersTimeoutMs / 2),
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true, allErrors: false } },
+    clientErrorHandler: (error, socket) => {
+      const code = answerClientError(error, socket);
+      if (code !== undefined) monitoring.countError(code);
+    },
+    frameworkErrors: (thrown, _request, reply) => {
+      const error = toSearchError(thrown);
+      monitoring.countError(error.code);
+      prepareErrorReply(reply, error).header('x-content-type-options', 'nosniff').send(errorBody(error));
+    },
+  };
+}

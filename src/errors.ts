@@ -39,6 +39,10 @@ export const ERROR_TABLE = {
   IMPORT_RUNNING: { httpStatus: 409, remedy: 'Wait until the import has ended, or cancel it.' },
   IMPORT_SOURCE_GONE: { httpStatus: 410, remedy: 'Send the archive again; what is stored already is passed over.' },
   DEMO_MISSING: { httpStatus: 404, remedy: 'This installation has no demo pictures; import a folder of your own.' },
+  REPORT_MISSING: {
+    httpStatus: 404,
+    remedy: 'Make it with `likeness evaluate`, which writes it beside the encoder; then start the service again.',
+  },
   RATE_LIMITED: { httpStatus: 429, remedy: 'Wait as long as Retry-After says.' },
   // Our side
   INTERNAL: { httpStatus: 500, remedy: 'Our fault; the log holds the cause under the request id.' },

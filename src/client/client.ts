@@ -165,6 +165,8 @@ function service({ json, send }: Transport) {
     welcome: (call?: CallOptions) => json<Welcome>({ path: '/', call }),
     /** Counts, encoder, health of the indexes. */
     statistics: (call?: CallOptions) => json<Statistics>({ path: '/stats', call }),
+    /** The encoder's evaluation, a page; REPORT_MISSING where it has none. */
+    encoderReport: async (call?: CallOptions): Promise<Blob> => (await send({ path: '/encoder/report', call })).blob(),
     /** The collection laid out in two dimensions; computed in the background, so it may say "computing". */
     map: (query: InCollection = {}, call?: CallOptions) => json<EmbeddingMap>({ path: '/map', query, call }),
     /** Ready, or thrown as NOT_READY. */

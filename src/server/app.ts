@@ -21,6 +21,7 @@ import { createCopyVerifier } from './copy-verifier.js';
 import { allowOrigins, isOriginAllowed, parseOrigins } from './cors.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
 import { createEmbeddingMaps } from './embedding-maps.js';
+import type { EncoderReport } from './encoder-report.js';
 import { createErrorHandler } from './error-answers.js';
 import { createFairTurns } from './fair-turns.js';
 import { BODY_BYTES_MAX, fastifyOptions } from './fastify-options.js';
@@ -35,6 +36,7 @@ import { createRequestLedger, type RequestLedger } from './request-ledger.js';
 import { collectionRoutes } from './routes/collections.js';
 import { comparingRoutes } from './routes/comparing.js';
 import { documentRoutes } from './routes/documents.js';
+import { encoderReportRoutes } from './routes/encoder-report.js';
 import { healthRoutes } from './routes/health.js';
 import { imageRoutes } from './routes/images.js';
 import { importRoutes } from './routes/imports.js';
@@ -61,6 +63,7 @@ export type AppParts = {
   readonly monitoring: Monitoring;
   /** What came with the encoder; without, its scores are read with caution. */
   readonly scores?: ShippedScores | undefined;
+  readonly report?: EncoderReport | undefined;
   readonly keys?: readonly ApiKey[];
   readonly log?: LogOptions;
   /** Told of every route, the ones of plugins too. */
@@ -156,6 +159,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     encodeImage,
     verifier,
     scores: { model: parts.scores?.model ?? UNFITTED_SCORES, shipped: parts.scores },
+    report: parts.report,
     refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
     uploadMemory,
     pictureUrls,
@@ -224,6 +228,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   await app.register(collectionRoutes, context);
   await app.register(mapRoutes, context);
   await app.register(statisticsRoutes, context);
+  await app.register(encoderReportRoutes, context);
   await app.register(snapshotRoutes, context);
   await app.register(documentRoutes, context);
   if (settings.metricsPort === 0) await app.register(metricsRoutes, { monitoring, access: 'read' as const });

@@ -11,6 +11,7 @@ import { createDecoderPool } from '../images/decoder-pool.js';
 import { buildApp } from './app.js';
 import { type ApiKey, readApiKeys, refuseOpenDoors } from './auth.js';
 import { drain } from './drain.js';
+import { readEncoderReport } from './encoder-report.js';
 import type { LogOptions } from './logging.js';
 import { buildMetricsApp } from './metrics-app.js';
 import { createMonitoring } from './monitoring.js';
@@ -117,6 +118,7 @@ async function openAll(
   await decoder.ready();
 
   const scores = await readShippedScores(settings.model, encoderId);
+  const report = await readEncoderReport(settings.model, encoderId, (message) => warn(message));
   const imports = { ledger: catalogue, folder: join(settings.data, 'imports') };
   const mapFolder = join(settings.data, 'maps');
   const application = await buildApp({
@@ -131,6 +133,7 @@ async function openAll(
     keys,
     log,
     scores,
+    report,
   });
   const { app } = application;
   warn = (message) => app.log.warn(message);

@@ -11,6 +11,7 @@ import type { Budget } from './admission.js';
 import type { Access, Scope } from './auth.js';
 import type { CopyVerifier } from './copy-verifier.js';
 import type { EmbeddingMaps } from './embedding-maps.js';
+import type { EncoderReport } from './encoder-report.js';
 import type { Monitoring } from './monitoring.js';
 import type { PictureUrls } from './picture-urls.js';
 import type { EncodeImage } from './pipeline.js';
@@ -37,6 +38,8 @@ export type ServerContext = {
   readonly verifier: CopyVerifier;
   /** What scores mean; `shipped`: what came with the encoder, with its measure. */
   readonly scores: { readonly model: ScoreModel; readonly shipped: ShippedScores | undefined };
+  /** The encoder's evaluation, where it has one. */
+  readonly report: EncoderReport | undefined;
   /** Throws OVERLOADED where the request's caller would find no room for an image: before its body is read. */
   readonly refuseWhenFull: (request: FastifyRequest) => void;
   readonly uploadMemory: Budget;

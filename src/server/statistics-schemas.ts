@@ -59,7 +59,9 @@ export const StatisticsAnswer = Type.Object(
       { description: 'How scores are read; null where nothing was fitted for this encoder.' },
     ),
     imports: Type.Object({ running: Type.Integer({ minimum: 0 }) }, closed),
-    report: Type.Union([Type.String(), Type.Null()], { description: "URL of the encoder's evaluation, where it is served." }),
+    report: Type.Union([Type.String(), Type.Null()], {
+      description: "Path of the encoder's evaluation; null where it has none, and for a key limited to collections.",
+    }),
   },
   { ...closed, description: 'What runs here, what it holds, and what its scores are worth.' },
 );

@@ -138,6 +138,7 @@ test('asks how the service is', async (context) => {
     (await client.statistics()).collections.map(({ name, images }) => ({ name, images })),
     [{ name: 'default', images: 1 }],
   );
+  await assert.rejects(client.encoderReport(), { code: 'REPORT_MISSING', httpStatus: 404 });
   assert.match(await client.metrics(), /^# HELP likeness_/m);
   assert.match(await client.description(), /^openapi: 3\.1\.0/);
 });

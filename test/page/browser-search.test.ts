@@ -160,3 +160,22 @@ test('an address that the service refuses is told in words, with the way on', { 
   assert.doesNotMatch((await page.getByRole('alert').textContent()) ?? '', /undefined|\[object/);
   await close();
 });
+
+test('the status page opens the report of the encoder, which shows its pictures in its own style and is no page of this origin', {
+  skip,
+}, async () => {
+  const { page, faults, close } = await openSearch('/?page=status');
+  const opened = page.context().waitForEvent('page');
+  await page.getByRole('link', { name: 'How good it is: its report' }).click();
+  const report = await opened;
+  await report.waitForLoadState('load');
+  assert.match(report.url(), /\/encoder\/report$/);
+  const [origin, pictures, width] = (await report.evaluate(
+    '[self.origin, [...document.images].map((image) => image.naturalWidth), getComputedStyle(document.querySelector("main")).maxWidth]',
+  )) as [string, number[], string];
+  assert.equal(origin, 'null');
+  assert.ok(pictures.length > 0 && pictures.every((pixels) => pixels > 100), String(pictures));
+  assert.equal(width, '1120px', 'its inline style counts');
+  assert.deepEqual(faults, []);
+  await close();
+});

@@ -18,6 +18,7 @@ import type { Encoder } from '../../src/encoder/encoder.js';
 import { createDecoderPool } from '../../src/images/decoder-pool.js';
 import type { ImageDecoder } from '../../src/images/image-decoder.js';
 import { type Application, buildApp } from '../../src/server/app.js';
+import type { EncoderReport } from '../../src/server/encoder-report.js';
 import { createMonitoring, type Monitoring } from '../../src/server/monitoring.js';
 import type { App } from '../../src/server/server-context.js';
 import { createPooledEncoder, type PooledEncoder } from './pooled-encoder.js';
@@ -55,6 +56,7 @@ export async function startApplication(
     readonly encoder?: Encoder;
     readonly catalogue?: Catalogue;
     readonly hasFeatures?: boolean;
+    readonly report?: EncoderReport;
     readonly onRoute?: (route: RouteOptions) => void;
   } = {},
 ): Promise<TestApplication> {
@@ -83,6 +85,7 @@ export async function startApplication(
     mapFolder: join(folder, 'maps'),
     monitoring,
     log,
+    report: replaced.report,
     ...(onRoute !== undefined && { onRoute }),
   });
   await application.app.ready();

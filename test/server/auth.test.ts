@@ -21,6 +21,7 @@ const ACCESS: { readonly [route: string]: 'open' | 'read' | 'write' | 'admin' } 
   'POST /compare': 'read',
   'GET /stats': 'read',
   'GET /map': 'read',
+  'GET /encoder/report': 'read',
   'POST /index': 'write',
   'GET /images': 'read',
   'GET /images/:id': 'read',

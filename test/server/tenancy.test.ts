@@ -141,6 +141,7 @@ test("a foreign collection is refused wherever a request names it, and a stored 
 test('what tells of the whole service is for keys without limits', async (context) => {
   const server = await twoTenants(context);
   assertError(await server.ask({ url: '/metrics', headers: as('own') }), { status: 403, code: 'FORBIDDEN' });
+  assertError(await server.ask({ url: '/encoder/report', headers: as('own') }), { status: 403, code: 'FORBIDDEN' });
   assert.equal((await server.ask({ url: '/metrics', headers: as('admin') })).statusCode, 200);
   assertError(await server.ask({ method: 'POST', url: '/snapshots', headers: as('own') }), { status: 403, code: 'FORBIDDEN' });
   const ready = async (headers: Record<string, string>) => (await server.ask({ url: '/readyz', headers })).json() as { catalogue?: object };

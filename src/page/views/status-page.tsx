@@ -2,7 +2,9 @@ import { useCallback } from 'preact/hooks';
 import type { Statistics } from '../../client/client.js';
 import { FactList } from '../parts/fact-list.js';
 import { Failure } from '../parts/notice.js';
+import { wordsFor } from '../state/error-words.js';
 import { formatAddress, START } from '../state/page-address.js';
+import { saveFile } from '../state/save-file.js';
 import { useService } from '../state/service.js';
 import { useAnswer } from '../state/use-answer.js';
 
@@ -41,13 +43,7 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
             ['Identity', encoder.id],
           ]}
         />
-        {report !== null && (
-          <p>
-            <a href={client.addressOf(report).href} target="_blank" rel="noreferrer">
-              How good it is: its report
-            </a>
-          </p>
-        )}
+        {report !== null && <ReportLink path={report} />}
       </section>
       <section class="panel stack" aria-labelledby="status-collections">
         <h2 id="status-collections">Collections</h2>
@@ -80,6 +76,32 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
         </p>
       </section>
     </>
+  );
+}
+
+/** Opens the report. Where a key is needed, which a link cannot send, the page fetches the report and hands it over as a file. */
+function ReportLink({ path }: { readonly path: string }) {
+  const { client, apiKey, toast } = useService();
+  const words = 'How good it is: its report';
+  const save = async (): Promise<void> => {
+    try {
+      saveFile('report.html', await client.file(path));
+    } catch (error) {
+      toast(wordsFor(error).title);
+    }
+  };
+  return (
+    <p>
+      {apiKey === undefined ? (
+        <a href={client.addressOf(path).href} target="_blank" rel="noreferrer">
+          {words}
+        </a>
+      ) : (
+        <button type="button" class="button" onClick={() => void save()}>
+          {words} (saves a file)
+        </button>
+      )}
+    </p>
   );
 }
 

@@ -3,11 +3,12 @@ import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-t
 import { errorAnswers } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
 import { StatisticsAnswer } from '../statistics-schemas.js';
+import { REPORT_PATH } from './encoder-report.js';
 
 /** GET /stats: what runs here, what it holds, and what its scores are worth. A key that is limited to collections learns of those alone. */
 export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
   app,
-  { encoder, version, scores, imports, tenancy, ledger },
+  { encoder, version, scores, report, imports, tenancy, ledger },
 ) => {
   const startedAt = performance.now();
 
@@ -31,7 +32,7 @@ export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async 
         })),
         scores: scores.shipped === undefined ? null : describeScores(scores.shipped),
         imports: { running: imports.runningIn((collection) => tenancy.mayUse(request, collection)) },
-        report: null,
+        report: report !== undefined && tenancy.seesAll(request) ? REPORT_PATH : null,
       };
     },
   );

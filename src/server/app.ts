@@ -206,6 +206,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   app.addHook('onClose', () => maps.close());
   app.addHook('onReady', async () => {
     for (const { url, config } of routes) stated(config?.access, url);
+    monitoring.expectRoutes(routes.map(({ url }) => url));
   });
 
   app.removeContentTypeParser('text/plain');

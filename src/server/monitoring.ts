@@ -2,7 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Catalogue, CatalogueStatistics } from '../catalogue/catalogue.js';
 import type { Encoder } from '../encoder/encoder.js';
-import type { ErrorCode } from '../errors.js';
+import { ERROR_TABLE, type ErrorCode } from '../errors.js';
 import type { ImageDecoder } from '../images/image-decoder.js';
 import type { Budget } from './admission.js';
 
@@ -28,6 +28,8 @@ export type Monitoring = {
   countError(code: ErrorCode): void;
   /** Call for each URL: `fetched` or the code it failed with, and its time. */
   countUrlFetch(outcome: 'fetched' | ErrorCode, milliseconds: number): void;
+  /** Gives each route pattern its times at zero, so that from the start a request adds one series at most: its route and status. To be called once. */
+  expectRoutes(routes: readonly string[]): void;
   /** Adds the gauges that read the parts at every scrape. To be called once. */
   watch(parts: WatchedParts): void;
 };
@@ -56,6 +58,8 @@ const STAGE_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 
 const REQUEST_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30];
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 const STAGES: readonly Stage[] = ['queue', 'decode', 'encode', 'search', 'commit'];
+/** Kinds as prom-client names them; some come up only after hours. */
+const GARBAGE_COLLECTIONS = ['major', 'minor', 'incremental', 'weakcb'];
 const STATISTICS_TIMEOUT_MS = 1000;
 
 /** A registry of its own, so that two applications in one process (tests, commands) do not meet. */
@@ -63,6 +67,8 @@ export function createMonitoring(): Monitoring {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  const garbage = registry.getSingleMetric('nodejs_gc_duration_seconds');
+  if (garbage instanceof Histogram) for (const kind of GARBAGE_COLLECTIONS) garbage.zero({ kind });
   const stages = new Map(
     STAGES.map((stage) => [
       stage,
@@ -84,6 +90,7 @@ export function createMonitoring(): Monitoring {
   });
   const images = new Counter({ name: 'likeness_images_total', help: 'Images by outcome.', labelNames: ['outcome'], registers });
   const errors = new Counter({ name: 'likeness_errors_total', help: 'Refusals and faults by code.', labelNames: ['code'], registers });
+  for (const code of Object.keys(ERROR_TABLE)) errors.inc({ code }, 0); // A rate sees the first fault only where there was a zero before it.
   const labelNames = ['method', 'route', 'status'];
   const requests = new Counter({ name: 'likeness_requests_total', help: 'Requests by route pattern and status.', labelNames, registers });
   const durations = new Histogram({
@@ -124,6 +131,9 @@ export function createMonitoring(): Monitoring {
     countRequest: ({ method, route, status, elapsedMs }) => {
       requests.inc({ method: METHODS.includes(method) ? method : 'OTHER', route, status: String(status) });
       durations.observe({ route }, elapsedMs / 1000);
+    },
+    expectRoutes: (routes) => {
+      for (const route of new Set([...routes, UNKNOWN_ROUTE])) durations.zero({ route });
     },
     watch: (parts) => watchParts(parts, registers),
   };

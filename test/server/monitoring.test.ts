@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CatalogueStatistics } from '../../src/catalogue/catalogue.js';
+import { ERROR_TABLE } from '../../src/errors.js';
 import { createMonitoring } from '../../src/server/monitoring.js';
 import { picture, raw, startApplication } from './application.js';
 import { createPooledEncoder } from './pooled-encoder.js';
@@ -45,6 +46,27 @@ test('every stage, queue and collection has its series, and none of them grows w
     await server.app.inject({ url: index % 2 === 0 ? `/${noise}/x` : `/images/${noise}`, method: index % 4 === 1 ? 'DELETE' : 'GET' });
   }
   assert.deepEqual((await series()).toSorted(), before.toSorted());
+});
+
+test('the first request of a route adds no more than its status; codes and kinds of garbage collection stand at zero from the start', async (context) => {
+  const server = await startApplication(context);
+  const series = async (): Promise<readonly string[]> =>
+    (await server.monitoring.registry.metrics())
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#'))
+      .map((line) => line.replace(/ \S+$/, ''));
+  const before = await series();
+  for (const code of Object.keys(ERROR_TABLE)) assert.ok(before.includes(`likeness_errors_total{code="${code}"}`), code);
+  for (const kind of ['major', 'minor', 'incremental', 'weakcb'])
+    assert.ok(before.includes(`nodejs_gc_duration_seconds_count{kind="${kind}"}`), kind);
+  assert.ok(before.includes('likeness_request_seconds_count{route="/images/:id/thumbnail"}'));
+  for (const url of ['/metrics', '/images', '/images/none', '/stats', '/docs/static/index.html', '/nowhere']) await server.ask({ url });
+  const grown = (await series()).filter((line) => !before.includes(line));
+  assert.deepEqual(
+    grown.filter((line) => !/^likeness_(requests_total|collection_)/.test(line)),
+    [],
+  );
+  assert.equal(grown.filter((line) => line.startsWith('likeness_requests_total')).length, 6);
 });
 
 test('collections beyond the bound are summed; a catalogue that does not answer does not stop the scrape', async () => {

@@ -10,8 +10,7 @@ import { parseArgs } from 'node:util';
 import type { Encoder } from '../src/encoder/encoder.js';
 import { openEncoder } from '../src/encoder/open-encoder.js';
 import { SCORES_FILE, type ShippedScores } from '../src/encoder/score-defaults.js';
-import { attackImage, COPY_ATTACKS } from '../src/evaluation/copy-attacks.js';
-import { seededRandom, shuffledIndices } from '../src/evaluation/seeded-random.js';
+import { attackImage, COPY_ATTACKS } from '../src/images/copy-attacks.js';
 import { decodeImage } from '../src/images/decode-image.js';
 import type { DecodedImage } from '../src/images/image-decoder.js';
 import { DEFAULT_IMAGE_LIMITS } from '../src/images/image-limits.js';
@@ -21,6 +20,7 @@ import { alignmentQuery, alignPictures } from '../src/matching/align-pictures.js
 import { fitScoreModel, type ScoredPair, type ScoreFit } from '../src/matching/fit-score-model.js';
 import { EDITED_AGREEMENT_MIN } from '../src/matching/match-kind.js';
 import { NEAR_PRECISION } from '../src/matching/score-model.js';
+import { seededRandom, shuffledIndices } from '../src/seeded-random.js';
 import { reliabilityCurves } from './reliability-curve.js';
 
 const SEED = 2018;

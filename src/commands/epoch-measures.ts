@@ -4,8 +4,8 @@ import { type EmbeddingMatrix, embeddingMatrix, pickRows } from '../evaluation/e
 import { openExactSearch } from '../evaluation/exact-search.js';
 import { linearProbe } from '../evaluation/linear-probe.js';
 import { rankMe } from '../evaluation/rank-me.js';
-import { sampledIndices, seededRandom, shuffledIndices } from '../evaluation/seeded-random.js';
 import { writeInputTensor } from '../images/preprocessing.js';
+import { sampledIndices, seededRandom, shuffledIndices } from '../seeded-random.js';
 import { EMBEDDING_LAYERS, layerSizes, openLayerEncoder, type TrainedState } from '../training/encoder-layers.js';
 import type { PackedDataset } from '../training/packed-dataset.js';
 import { preprocessingOf, type Recipe } from '../training/recipe.js';

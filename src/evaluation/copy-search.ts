@@ -2,9 +2,11 @@
  * Search for edited copies: images of the database are attacked, encoded and looked for, beside attacked images that are not in the
  * database (distractor queries: the right answer is "none"). Needs no labels.
  */
+
+import { attackImage, COPY_ATTACKS, type CopyAttack } from '../images/copy-attacks.js';
 import type { ImageDataset } from '../images/image-dataset.js';
 import type { Pixels } from '../images/pixels.js';
-import { attackImage, COPY_ATTACKS, type CopyAttack } from './copy-attacks.js';
+import { sampledIndices, seededRandom } from '../seeded-random.js';
 import { microAveragePrecision, normaliseScores, recallAt1 } from './copy-measures.js';
 import { alignment } from './embedding-geometry.js';
 import { type EmbeddingMatrix, pickRows, unitRows } from './embedding-matrix.js';
@@ -12,7 +14,6 @@ import { type DecodeForEncoder, type EvaluatedEncoder, encodeBatch } from './enc
 import type { EvaluationReport } from './evaluation-report.js';
 import { openExactSearch, type RankedNeighbours } from './exact-search.js';
 import { scoreHistogram } from './score-histogram.js';
-import { sampledIndices, seededRandom } from './seeded-random.js';
 
 /** Images and their embeddings, row for image. */
 export type EncodedImages = { readonly dataset: ImageDataset; readonly embeddings: EmbeddingMatrix };

@@ -1,7 +1,7 @@
 import { MAP_ROWS_MIN, type MapPoint, neighboursWanted, planeLayout } from '../layout/plane-layout.js';
+import { seededRandom } from '../seeded-random.js';
 import type { EmbeddingMatrix } from './embedding-matrix.js';
 import { openExactSearch } from './exact-search.js';
-import { seededRandom } from './seeded-random.js';
 
 /**
  * Lays the rows out by their exact nearest neighbours by cosine, as {@link planeLayout} does; one point per row, in order; the same seed gives the same

@@ -5,6 +5,7 @@
 import type { ImageDataset } from '../images/image-dataset.js';
 import { subset } from '../images/image-dataset.js';
 import { MAP_ROWS_MIN } from '../layout/plane-layout.js';
+import { sampledIndices, seededRandom } from '../seeded-random.js';
 import { type CopySearchResult, type EncodedImages, measureCopySearch } from './copy-search.js';
 import { drawCopies } from './drawn-sheets.js';
 import { embeddingMap } from './embedding-map.js';
@@ -15,7 +16,6 @@ import type { Metric } from './exact-search.js';
 import { measureGeometry } from './geometry-measures.js';
 import { linearProbe } from './linear-probe.js';
 import { mlpProbe } from './mlp-probe.js';
-import { sampledIndices, seededRandom } from './seeded-random.js';
 import { type EncodedSplit, measureSplit } from './split-measures.js';
 
 /** Sizes of the samples that keep an evaluation short. Each is a number of images. */

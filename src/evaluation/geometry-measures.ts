@@ -1,9 +1,9 @@
+import { sampledIndices, seededRandom } from '../seeded-random.js';
 import { dimensionUse, hubness, uniformity } from './embedding-geometry.js';
 import { type EmbeddingMatrix, pickRows, unitRows } from './embedding-matrix.js';
 import type { EvaluationReport } from './evaluation-report.js';
 import { openExactSearch } from './exact-search.js';
 import { rankMe } from './rank-me.js';
-import { sampledIndices, seededRandom } from './seeded-random.js';
 
 /** RankMe needs a decomposition that is cubic in the dimensions; above this it is left out. */
 const RANK_ME_DIMENSIONS_MAX = 1024;

@@ -1,9 +1,9 @@
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { seededRandom, shuffledIndices } from '../seeded-random.js';
 import { type EmbeddingMatrix, pickRows } from './embedding-matrix.js';
 import { minimise } from './lbfgs.js';
 import { openProgram, type ProgramGraph } from './onnx-program.js';
 import { accuracyOfScores, classCount, oneHot, type ProbeData, type ProbeResult, standardised } from './probe-data.js';
-import { seededRandom, shuffledIndices } from './seeded-random.js';
 
 /** Weights of the L2 penalty (mean loss + penalty / 2 * |w|^2), weakest first. */
 const PENALTIES = [1e-4, 1e-3, 1e-2, 1e-1] as const;

@@ -1,9 +1,9 @@
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import type { OnnxNode } from '../compile/onnx-model.js';
+import { seededRandom, shuffledIndices } from '../seeded-random.js';
 import { type EmbeddingMatrix, pickRows } from './embedding-matrix.js';
 import { openProgram, type ProgramGraph } from './onnx-program.js';
 import { accuracyOfScores, classCount, oneHot, type ProbeData, type ProbeResult, standardised } from './probe-data.js';
-import { seededRandom, shuffledIndices } from './seeded-random.js';
 
 const HIDDEN = 200;
 const DROPOUT = 0.1;

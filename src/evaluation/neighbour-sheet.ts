@@ -3,8 +3,8 @@
  * are judged by eye, and it says what no mean accuracy does.
  */
 import sharp from 'sharp';
+import { type Canvas, CHARACTER_HEIGHT, CHARACTER_WIDTH, type Colour, drawText, fillRectangle } from '../images/bitmap-text.js';
 import type { Pixels } from '../images/pixels.js';
-import { type Canvas, CHARACTER_HEIGHT, CHARACTER_WIDTH, type Colour, drawText, fillRectangle } from './bitmap-text.js';
 
 /** One neighbour. score: cosine similarity or minus a distance; sameClass: undefined where there are no labels. */
 export type SheetNeighbour = { readonly pixels: Pixels; readonly score: number; readonly sameClass?: boolean | undefined };

@@ -1,4 +1,5 @@
 import type { ImageDataset } from '../images/image-dataset.js';
+import { seededRandom, shuffledIndices } from '../seeded-random.js';
 import { measureClasses } from './class-measures.js';
 import type { EncodedImages } from './copy-search.js';
 import { drawNeighbours, SHEET_NEIGHBOURS } from './drawn-sheets.js';
@@ -6,7 +7,6 @@ import { pickRows } from './embedding-matrix.js';
 import type { EvaluationReport } from './evaluation-report.js';
 import { type Metric, openExactSearch } from './exact-search.js';
 import { scoreHistogram } from './score-histogram.js';
-import { seededRandom, shuffledIndices } from './seeded-random.js';
 
 /** A database and its queries, encoded. isLeaveOneOut: they are the same images, and no image may find itself. */
 export type EncodedSplit = { readonly database: EncodedImages; readonly queries: EncodedImages; readonly isLeaveOneOut: boolean };

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Catalogue, Standing } from '../catalogue/catalogue.js';
 import { MAP_ROWS_MIN } from '../layout/plane-layout.js';
 import { layOutMap } from './lay-out-map.js';
-import { type KeptMap, MapFiles } from './map-files.js';
+import { type KeptMap, mapFiles } from './map-files.js';
 import type { MapAnswerFields } from './map-schemas.js';
 import type { OpenCollection, RouteCatalogue } from './tenancy.js';
 
@@ -37,7 +37,7 @@ export function createEmbeddingMaps(options: {
   readonly now?: () => number;
 }): EmbeddingMaps {
   const { catalogue, encoderId, onFailure, restMs = REST_MS, now = Date.now } = options;
-  const files = new MapFiles(options.folder, encoderId);
+  const files = mapFiles(options.folder, encoderId);
   const closing = new AbortController();
   /** By when they were last asked for, the youngest last. */
   const held = new Map<string, KeptMap>();

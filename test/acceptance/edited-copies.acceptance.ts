@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { attackImage, type CopyAttack } from '../../src/evaluation/copy-attacks.js';
+import { attackImage, type CopyAttack } from '../../src/images/copy-attacks.js';
 import { runCli, sharedData, startService } from '../service-process.js';
 import { inLanes } from './lanes.js';
 

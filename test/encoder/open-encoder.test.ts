@@ -8,9 +8,9 @@ import { openOnnxRuntime } from '../../src/encoder/onnx-runtime.js';
 import { type OpenEncoderOptions, openEncoder } from '../../src/encoder/open-encoder.js';
 import { readSavedEncoder, writeSavedEncoder } from '../../src/encoder/saved-encoder.js';
 import { SearchError } from '../../src/errors.js';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
 import type { Pixels } from '../../src/images/pixels.js';
 import { writeInputTensor } from '../../src/images/preprocessing.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { firstPixels, randomPixels } from './programs.js';
 
 const DIMENSIONS = 256;

@@ -7,7 +7,7 @@ import { plainAbsence } from '../../src/encoder/open-runtime.js';
 import { inputShape } from '../../src/encoder/runtime.js';
 import { PIXELS_INPUT, readSavedEncoder, type SavedEncoder } from '../../src/encoder/saved-encoder.js';
 import { openTensorFlowRuntime } from '../../src/encoder/tensorflow-runtime.js';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { encoderOf, leastCosine, normalised, randomTensor } from './programs.js';
 
 const random = seededRandom(2026, 'runtimes-agree');

@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
+import { seededRandom } from '../../src/seeded-random.js';
 
 /** A generator for one test; the seed is printed, so that a failure can be repeated. */
 export function testRandom(context: TestContext, seed: number): () => number {

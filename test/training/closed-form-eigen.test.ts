@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { solveCellProjection, ViewMoments } from '../../src/training/cell-projection.js';
 import { solveCodeProjection } from '../../src/training/code-projection.js';
 import { generalisedEigen } from '../../src/training/generalised-eigen.js';

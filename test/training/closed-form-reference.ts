@@ -1,6 +1,7 @@
 /** The closed-form encoder written in loops, from its definition, for small pictures: what the ONNX stages are tested against. */
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
+
 import type { Pixels } from '../../src/images/pixels.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import type { CellProjection, CodeProjection } from '../../src/training/closed-form-graph.js';
 import { type ClosedFormOptions, closedFormGeometry, closedFormOptions } from '../../src/training/closed-form-options.js';
 import type { PatchDictionary } from '../../src/training/patch-dictionary.js';

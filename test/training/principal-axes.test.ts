@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { principalAxes } from '../../src/training/principal-axes.js';
 
 /** A symmetric matrix with the given eigenvalues and known eigenvectors: the basis turned by a Householder reflection I - 2vv'. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
 import type { Pixels } from '../../src/images/pixels.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { randomView } from '../../src/training/random-view.js';
 import { range, wavyPictures } from './closed-form-reference.js';
 

@@ -11,10 +11,10 @@ import { readSavedEncoder } from '../../src/encoder/saved-encoder.js';
 import { SearchError } from '../../src/errors.js';
 import { embeddingMatrix } from '../../src/evaluation/embedding-matrix.js';
 import { openExactSearch } from '../../src/evaluation/exact-search.js';
-import { seededRandom } from '../../src/evaluation/seeded-random.js';
 import { voteOfNeighbours } from '../../src/evaluation/weighted-knn.js';
 import type { Pixels } from '../../src/images/pixels.js';
 import { type Preprocessing, writeInputTensor } from '../../src/images/preprocessing.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { readCifar10 } from '../../src/training/cifar.js';
 import { fitWhitening, fitWhiteningEncoder, WHITENING_PREPROCESSING, whiteningProgram } from '../../src/training/whitening.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import sharp from 'sharp';
-import { attackImage, COPY_ATTACKS, type CopyAttack } from '../../src/evaluation/copy-attacks.js';
+import { attackImage, COPY_ATTACKS, type CopyAttack } from '../../src/images/copy-attacks.js';
 
 const WIDTH = 120;
 const HEIGHT = 80;

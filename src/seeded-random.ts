@@ -1,6 +1,6 @@
 /**
- * Random numbers that are a function of a seed: every sample, attack and layout of an evaluation is drawn from one, so that a report can
- * be made again bit for bit. Source: mulberry32 (Tommy Ettinger, public domain).
+ * Random numbers that are a function of a seed: every sample, attack and layout is drawn from one, so that a report or a fit can be made
+ * again bit for bit. Source: mulberry32 (Tommy Ettinger, public domain).
  */
 
 /** A generator of numbers in [0, 1) for one purpose. The purpose is part of the seed, so that two uses never share a sequence. */

@@ -3,8 +3,8 @@
  * is what a reverse image search is for. The same bytes, attack and seed give the same bytes.
  */
 import sharp, { type Sharp } from 'sharp';
+import { seededRandom } from '../seeded-random.js';
 import { CHARACTER_HEIGHT, CHARACTER_WIDTH, type Colour, drawText } from './bitmap-text.js';
-import { seededRandom } from './seeded-random.js';
 
 type Picture = { readonly width: number; readonly height: number; readonly rgb: Uint8Array };
 type Edit = (picture: Picture, random: () => number) => Sharp;

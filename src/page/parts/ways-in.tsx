@@ -1,7 +1,9 @@
-import { useRef } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
+import { wayToCamera } from '../state/camera.js';
 import { START } from '../state/page-address.js';
 import { searchWithFiles } from '../state/search-with-files.js';
 import { useService } from '../state/service.js';
+import { CameraDialog } from './camera-dialog.js';
 import { Icon } from './icons.js';
 
 /** The ways to a search by hand: a file, the camera, an address. Drop and paste work on the whole window (state/use-incoming.ts). */
@@ -9,6 +11,8 @@ export function WaysIn({ isCompact = false }: { readonly isCompact?: boolean }) 
   const { locals, navigate, toast } = useService();
   const file = useRef<HTMLInputElement>(null);
   const camera = useRef<HTMLInputElement>(null);
+  const [isCameraOpen, setIsCameraOpen] = useState(false);
+  const cameraWay = wayToCamera();
   const take = (event: Event): void => {
     const input = event.currentTarget as HTMLInputElement; // Both inputs are.
     const files = [...(input.files ?? [])];
@@ -38,10 +42,16 @@ export function WaysIn({ isCompact = false }: { readonly isCompact?: boolean }) 
           <Icon name="upload" size={18} />
           {isCompact ? 'Another picture' : 'Choose a picture'}
         </button>
-        <button type="button" class={`button camera${isCompact ? ' small' : ''}`} onClick={() => camera.current?.click()}>
-          <Icon name="camera" size={18} />
-          Camera
-        </button>
+        {cameraWay !== undefined && (
+          <button
+            type="button"
+            class={`button${isCompact ? ' small' : ''}`}
+            onClick={() => (cameraWay === 'live' ? setIsCameraOpen(true) : camera.current?.click())}
+          >
+            <Icon name="camera" size={18} />
+            Camera
+          </button>
+        )}
       </div>
       <form class="url-box" onSubmit={search}>
         <label class="heard" for="url">
@@ -54,6 +64,12 @@ export function WaysIn({ isCompact = false }: { readonly isCompact?: boolean }) 
       </form>
       <input ref={file} type="file" accept="image/*" multiple hidden aria-label="Picture file" onChange={take} />
       <input ref={camera} type="file" accept="image/*" capture="environment" hidden aria-label="Photo from the camera" onChange={take} />
+      {isCameraOpen && (
+        <CameraDialog
+          onPicture={(picture) => void searchWithFiles([picture], { locals, navigate, toast })}
+          onClose={() => setIsCameraOpen(false)}
+        />
+      )}
     </div>
   );
 }

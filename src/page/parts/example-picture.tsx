@@ -4,7 +4,14 @@ import { useService } from '../state/service.js';
 import { Icon } from './icons.js';
 import { Picture } from './picture.js';
 
-type ExamplePictureProps = { readonly example: Example; readonly alt: string; readonly class?: string; readonly isLarge?: boolean };
+type ExamplePictureProps = {
+  readonly example: Example;
+  readonly alt: string;
+  readonly class?: string;
+  readonly isLarge?: boolean;
+  /** Where a stored example lies; that of the address where none is named. */
+  readonly collection?: string | undefined;
+};
 
 /** Path of a stored image's thumbnail where no answer named one. */
 export function thumbnailPath(id: string, collection: string): string {
@@ -13,8 +20,9 @@ export function thumbnailPath(id: string, collection: string): string {
 }
 
 /** The picture of an example: from this browser, from the service, or a sign where it lies on the web (the page loads nothing from elsewhere). */
-export function ExamplePicture({ example, alt, class: className, isLarge = false }: ExamplePictureProps) {
+export function ExamplePicture({ example, alt, class: className, isLarge = false, collection: given }: ExamplePictureProps) {
   const { address } = useService();
+  const collection = given ?? address.collection;
   if (example.kind === 'url') {
     return (
       <span class={`no-picture web ${className ?? ''}`} role="img" aria-label={alt}>
@@ -24,16 +32,15 @@ export function ExamplePicture({ example, alt, class: className, isLarge = false
     );
   }
   if (example.kind === 'local') return <LocalPicture fileKey={example.key} alt={alt} class={className} />;
-  if (isLarge) return <LargeStoredPicture id={example.id} alt={alt} class={className} />;
-  return <Picture path={thumbnailPath(example.id, address.collection)} alt={alt} class={className} eager />;
+  if (isLarge) return <LargeStoredPicture id={example.id} collection={collection} alt={alt} class={className} />;
+  return <Picture path={thumbnailPath(example.id, collection)} alt={alt} class={className} eager />;
 }
 
-type LargePictureProps = { readonly id: string; readonly alt: string; readonly class: string | undefined };
+type LargePictureProps = { readonly id: string; readonly collection: string; readonly alt: string; readonly class: string | undefined };
 
 /** The thumbnail at once; the original in its place where the image's record names one. */
-function LargeStoredPicture({ id, alt, class: className }: LargePictureProps) {
-  const { client, address } = useService();
-  const { collection } = address;
+function LargeStoredPicture({ id, collection, alt, class: className }: LargePictureProps) {
+  const { client } = useService();
   const [original, setOriginal] = useState<string | null>(null);
   useEffect(() => {
     const given = new AbortController();

@@ -17,8 +17,9 @@ export function FailureTable({ rows, more }: FailureTableProps) {
           </tr>
         </thead>
         <tbody>
-          {rows.map(({ name, reason, advice }) => (
-            <tr key={name}>
+          {rows.map(({ name, reason, advice }, at) => (
+            // Rows are only ever added, and a name may come twice.
+            <tr key={at}>
               <th scope="row">{name}</th>
               <td>{reason}</td>
               <td class="soft">{advice}</td>

@@ -36,6 +36,8 @@ export function MapCanvas({ points, collection, isLasso, chosen, onChoose, onOpe
   const [loop, setLoop] = useState<readonly Place[]>([]);
   const pressed = useRef(new Map<number, Place>());
   const start = useRef<Place>(undefined);
+  const drawn = useRef<Place[]>([]); // The loop as it is; the state is drawn a frame later, and the last moves come before that.
+  const farthest = useRef(0);
   const fitted = fitMap(size);
   const camera = moved ?? fitted;
 
@@ -82,23 +84,26 @@ export function MapCanvas({ points, collection, isLasso, chosen, onChoose, onOpe
     }
     const others = [...pressed.current].filter(([id]) => id !== event.pointerId).map(([, place]) => place);
     pressed.current.set(event.pointerId, at);
+    farthest.current = Math.max(farthest.current, Math.hypot(at.x - (start.current?.x ?? at.x), at.y - (start.current?.y ?? at.y)));
     if (others[0] !== undefined) {
       const other = others[0];
       const factor = Math.hypot(at.x - other.x, at.y - other.y) / Math.max(1, Math.hypot(before.x - other.x, before.y - other.y));
       setMoved(zoomAt(camera, other, factor, fitted.scale));
-    } else if (isLasso) setLoop((now) => [...now, at]);
-    else setMoved(pan(camera, at.x - before.x, at.y - before.y));
+    } else if (isLasso) {
+      drawn.current.push(at);
+      setLoop([...drawn.current]);
+    } else setMoved(pan(camera, at.x - before.x, at.y - before.y));
   };
   const release = (event: PointerEvent): void => {
     const at = { x: event.offsetX, y: event.offsetY };
-    const from = start.current;
     pressed.current.delete(event.pointerId);
     if (pressed.current.size > 0) return;
-    const isClick = from !== undefined && Math.hypot(at.x - from.x, at.y - from.y) < CLICK_PX;
-    if (isClick) {
+    // By how far it went, not by where it ended: a lasso ends where it began.
+    if (farthest.current < CLICK_PX) {
       const hit = pointAt(points, camera, at, REACH_PX);
       if (hit !== undefined) onOpen(hit.id);
-    } else if (isLasso) onChoose(pointsInside(points, camera, loop).map(({ id }) => id));
+    } else if (isLasso) onChoose(pointsInside(points, camera, drawn.current).map(({ id }) => id));
+    drawn.current = [];
     setLoop([]);
   };
   const middle = { x: size.width / 2, y: size.height / 2 };
@@ -138,12 +143,15 @@ export function MapCanvas({ points, collection, isLasso, chosen, onChoose, onOpe
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);
           start.current = { x: event.offsetX, y: event.offsetY };
+          farthest.current = 0;
+          drawn.current = [];
           pressed.current.set(event.pointerId, start.current);
         }}
         onPointerMove={move}
         onPointerUp={release}
         onPointerCancel={(event) => {
           pressed.current.delete(event.pointerId);
+          drawn.current = [];
           setLoop([]);
         }}
         onPointerLeave={() => setCurrent(undefined)}

@@ -6,6 +6,7 @@ import { useService } from '../state/service.js';
 import { Icon } from './icons.js';
 import { Picture } from './picture.js';
 import { DeleteDialog } from './selection-bar.js';
+import { TagDialog } from './tag-dialog.js';
 
 type MapSelectionProps = {
   readonly ids: readonly string[];
@@ -22,7 +23,7 @@ const MOST_EXAMPLES = 8;
 export function MapSelection({ ids, onClear, onGone }: MapSelectionProps) {
   const { address, navigate } = useService();
   const [shown, setShown] = useState(FIRST);
-  const [isDeleting, setIsDeleting] = useState(false);
+  const [asks, setAsks] = useState<'tag' | 'delete'>();
   // Spread over the lasso, not its first corner.
   const examples = Array.from(
     { length: Math.min(MOST_EXAMPLES, ids.length) },
@@ -43,6 +44,10 @@ export function MapSelection({ ids, onClear, onGone }: MapSelectionProps) {
             <Icon name="search" size={16} />
             More like these
           </button>
+          <button type="button" class="button small" onClick={() => setAsks('tag')}>
+            <Icon name="tag" size={16} />
+            Tag
+          </button>
           <button
             type="button"
             class="button small"
@@ -51,7 +56,7 @@ export function MapSelection({ ids, onClear, onGone }: MapSelectionProps) {
             <Icon name="download" size={16} />
             Export
           </button>
-          <button type="button" class="button small danger" onClick={() => setIsDeleting(true)}>
+          <button type="button" class="button small danger" onClick={() => setAsks('delete')}>
             <Icon name="trash" size={16} />
             Delete
           </button>
@@ -92,7 +97,8 @@ export function MapSelection({ ids, onClear, onGone }: MapSelectionProps) {
           Show more
         </button>
       )}
-      {isDeleting && <DeleteDialog ids={ids} onClose={() => setIsDeleting(false)} onGone={onGone} />}
+      {asks === 'tag' && <TagDialog pictures={ids.map((id) => ({ id }))} onClose={() => setAsks(undefined)} />}
+      {asks === 'delete' && <DeleteDialog ids={ids} onClose={() => setAsks(undefined)} onGone={onGone} />}
     </section>
   );
 }

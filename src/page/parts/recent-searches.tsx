@@ -37,7 +37,7 @@ export function RecentSearches() {
               }}
             >
               <span class="tile">
-                <ExamplePicture example={exampleOf(search)} alt="" />
+                <ExamplePicture example={exampleOf(search)} alt="" collection={search.picture?.collection} />
               </span>
             </a>
           </li>

@@ -3,11 +3,11 @@ import type { SearchResult } from '../../client/client.js';
 import { exportCsv, exportJson } from '../state/export-results.js';
 import { saveFile } from '../state/save-file.js';
 import { useService } from '../state/service.js';
-import { changedTags } from '../state/tags.js';
 import type { Search } from '../state/use-search.js';
 import { Dialog } from './dialog.js';
 import { Icon } from './icons.js';
 import { Failure } from './notice.js';
+import { TagDialog } from './tag-dialog.js';
 
 type SelectionBarProps = { readonly chosen: readonly SearchResult[]; readonly search: Search; readonly clear: () => void };
 
@@ -29,7 +29,7 @@ export function SelectionBar({ chosen, search, clear }: SelectionBarProps) {
       <button type="button" class="icon-button" aria-label="Clear the selection" onClick={clear}>
         <Icon name="close" size={18} />
       </button>
-      {asks === 'tag' && <TagDialog chosen={chosen} search={search} onClose={() => setAsks(undefined)} />}
+      {asks === 'tag' && <TagDialog pictures={chosen} onChanged={search.update} onClose={() => setAsks(undefined)} />}
       {asks === 'delete' && (
         <DeleteDialog
           ids={chosen.map(({ id }) => id)}
@@ -63,77 +63,6 @@ export function ExportMenu({ results, search }: { readonly results: readonly Sea
         CSV
       </button>
     </span>
-  );
-}
-
-function TagDialog({
-  chosen,
-  search,
-  onClose,
-}: {
-  readonly chosen: readonly SearchResult[];
-  readonly search: Search;
-  readonly onClose: () => void;
-}) {
-  const { client, address, toast } = useService();
-  const [text, setText] = useState('');
-  const [failure, setFailure] = useState<unknown>();
-  const known = [...new Set(chosen.flatMap(({ metadata }) => changedTags(metadata, [], [])))].sort();
-  const change = async (added: readonly string[], removed: readonly string[]): Promise<void> => {
-    try {
-      for (const { id, metadata } of chosen) {
-        const tags = changedTags(metadata, added, removed);
-        const changed = await client.patch(id, { tags: tags.length === 0 ? null : tags }, { collection: address.collection });
-        search.update(id, changed.metadata);
-      }
-      toast(`${chosen.length} tagged.`);
-      onClose();
-    } catch (error) {
-      setFailure(error);
-    }
-  };
-  return (
-    <Dialog title="Tags" onClose={onClose}>
-      <form
-        class="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          const added = text.split(',').map((tag) => tag.trim());
-          void change(added.filter(Boolean), []);
-        }}
-      >
-        <div class="field">
-          <label for="tags">Add to {chosen.length === 1 ? 'the picture' : `all ${chosen.length}`}, commas between</label>
-          <input
-            id="tags"
-            autofocus
-            class="input"
-            value={text}
-            autocomplete="off"
-            onInput={(event) => setText(event.currentTarget.value)}
-          />
-        </div>
-        {known.length > 0 && (
-          <ul class="row" aria-label="Tags they have">
-            {known.map((tag) => (
-              <li key={tag}>
-                <button type="button" class="button small" aria-label={`Remove the tag ${tag}`} onClick={() => void change([], [tag])}>
-                  {tag}
-                  <Icon name="close" size={14} />
-                </button>
-              </li>
-            ))}
-          </ul>
-        )}
-        {failure !== undefined && <Failure error={failure} slim />}
-        <p class="small soft">
-          Kept in the metadata field <code>tags</code>, so a filter finds them.
-        </p>
-        <button type="submit" class="button primary" disabled={text.trim() === ''}>
-          Add
-        </button>
-      </form>
-    </Dialog>
   );
 }
 

@@ -6,21 +6,27 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { zipOf } from '../importing/archives.js';
 import { demoPicture, giveFiles, openPage, openStage, type Stage, WITHOUT_BROWSER } from './browser.js';
 
 const skip = WITHOUT_BROWSER;
 let stage: Stage;
 let host: Server;
+/** Whether the shop's picture can be had. */
+let isPictureThere = false;
 before(async () => {
   if (skip) return;
-  host = createServer((_request, response) => {
+  const picture = await readFile(demoPicture('hat/hat-05.jpg'));
+  host = createServer((request, response) => {
+    if (request.url === '/hat.jpg') return void response.writeHead(isPictureThere ? 200 : 404).end(isPictureThere ? picture : '');
     response.setHeader('content-type', 'text/html; charset=utf-8');
     response.end(`<!doctype html><html lang="en"><title>A shop</title><h1>A shop</h1>
       <script src="${stage.service.url}/likeness-search.js"></script>
       <likeness-search collection="shop" k="6" link-template="/items/{id}"></likeness-search></html>`);
   });
   await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
-  stage = await openStage({ folders: [], flags: ['--cors-origins', hostAddress()] });
+  const fetching = ['--allow-url-fetch', '--url-fetch-networks', '127.0.0.1/32', '--url-fetch-ports', new URL(hostAddress()).port];
+  stage = await openStage({ folders: [], flags: ['--cors-origins', hostAddress(), ...fetching] });
 });
 after(async () => {
   host?.close();
@@ -53,6 +59,54 @@ test('files with one bad one among them: the good are stored, the bad one is nam
   await upload.getByText('Done', { exact: true }).waitFor();
   assert.match((await upload.locator('.tally').textContent()) ?? '', /found3added2there already0waiting0failed1/);
   assert.match((await upload.getByRole('row', { name: /broken\.jpg/ }).textContent()) ?? '', /no picture that can be read/);
+  assert.deepEqual(faults, []);
+  await close();
+});
+
+test('an archive with one bad file: its job tells which and why, and trying again counts nothing twice', { skip }, async () => {
+  const good = ['hat/hat-06.jpg', 'hat/hat-07.jpg'].map(async (name) => ({ name, content: await readFile(demoPicture(name)) }));
+  const archive = zipOf([...(await Promise.all(good)), { name: 'hat/notes.jpg', content: 'this is no picture' }]);
+  const { page, faults, close } = await openPage(stage.browser, `${stage.service.url}/?page=import&collection=archived`);
+  await page
+    .getByLabel('Files to import', { exact: true })
+    .nth(1)
+    .setInputFiles({ name: 'hats.zip', mimeType: 'application/zip', buffer: archive });
+  const job = page.getByRole('article', { name: 'Import of hats.zip' });
+  const settled = async (): Promise<void> => {
+    await job.getByText('Done', { exact: true }).waitFor();
+    assert.match((await job.locator('.tally').textContent()) ?? '', /found3added2there already0waiting0failed1/);
+  };
+  await settled();
+  await job.getByText('One file was not stored').click();
+  assert.match((await job.getByRole('row', { name: /notes\.jpg/ }).textContent()) ?? '', /no picture that can be read/);
+  const retried = page.waitForResponse((response) => response.url().endsWith('/retry'));
+  await job.getByRole('button', { name: 'Try the rest again' }).click();
+  assert.equal((await retried).status(), 202);
+  await page.reload();
+  await settled();
+  assert.deepEqual(faults, []);
+  await close();
+});
+
+test('an address that gave nothing is tried again, and then stored', { skip }, async () => {
+  const { page, faults, close } = await openPage(stage.browser, `${stage.service.url}/?page=import&collection=fetched`);
+  await page.getByText('From web addresses').click();
+  await page.getByLabel('Addresses of pictures').fill(`${hostAddress()}/hat.jpg`);
+  await page.getByRole('button', { name: 'Fetch' }).click();
+  const job = page.getByRole('article').filter({ hasText: '“fetched”' });
+  await job.getByText('One file was not stored').click();
+  await job
+    .getByRole('row', { name: /hat\.jpg/ })
+    .getByText('The address gives no picture')
+    .waitFor();
+  isPictureThere = true;
+  await job.getByRole('button', { name: 'Try the rest again' }).click();
+  await job
+    .locator('.tally')
+    .getByText(/failed\s*0/)
+    .waitFor();
+  await job.getByText('Done', { exact: true }).waitFor();
+  assert.match((await job.locator('.tally').textContent()) ?? '', /found1added1there already0waiting0failed0/);
   assert.deepEqual(faults, []);
   await close();
 });

@@ -41,10 +41,14 @@ export async function openStage(options: { readonly folders: readonly string[]; 
   }
 }
 
+// Root, as in containers, has no sandbox of its own; the pages are ours.
+const ROOM = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'];
+/** A camera that shows a drawn scene. Pages must still be allowed to use it. */
+const CAMERA = '--use-fake-device-for-media-stream';
+
 /** The browser alone. */
 export function launchBrowser(): Promise<Browser> {
-  // Root, as in containers, has no sandbox of its own; the pages are ours.
-  return chromium.launch({ executablePath: EXECUTABLE!, args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'] });
+  return chromium.launch({ executablePath: EXECUTABLE!, args: [...ROOM, CAMERA] });
 }
 
 /** A page and all that it should not have done: errors, refusals of its content policy, requests to other hosts. */

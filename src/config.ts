@@ -137,7 +137,7 @@ export const SETTINGS = {
     unit: 'pixels',
     description: 'Longest side of the stored thumbnail; large enough to encode again with another encoder.',
   }),
-  keepOriginals: toggle('Keep the uploaded bytes beside thumbnail and embedding.'),
+  keepOriginals: toggle('Keep uploaded JPEG, PNG, WebP and GIF files, without their metadata, beside thumbnail and embedding.'),
   decoders: integer({ default: availableParallelism(), min: 1, max: 256, description: 'Decoder processes.' }),
   decodeQueue: integer({ default: 256, min: 1, max: 100_000, description: 'Images that may wait for a decoder; more are refused.' }),
   decodeTimeoutMs: integer({

@@ -77,6 +77,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeImageOptions
     format,
     width,
     height,
+    orientation: header.orientation,
     pixels: await pixels,
     sha256,
     perceptualHash: hash,
@@ -108,6 +109,7 @@ type Header = {
   /** Upright. */
   readonly width: number;
   readonly height: number;
+  readonly orientation: number;
   readonly channels: number;
   readonly bytesPerSample: number;
   readonly isProgressive: boolean;
@@ -143,6 +145,7 @@ async function readHeader(
     format,
     width,
     height,
+    orientation: metadata.orientation ?? 1,
     channels: metadata.channels,
     bytesPerSample: BYTES_PER_SAMPLE[metadata.depth] ?? 8,
     isProgressive: metadata.isProgressive,

@@ -254,7 +254,7 @@ function readImage(head: DecodedHead, body: Uint8Array, wishes: DecodeWishes, se
     return body.slice(at - bytes, at);
   };
   const takePixels = () => ({ width, height, rgb: take(width * height * 3) });
-  const { format, perceptualHashQuality } = head;
+  const { format, orientation, perceptualHashQuality } = head;
   const sha256 = take(SHA256_BYTES);
   const perceptualHash = take(HASH_BYTES);
   const pixels = takePixels();
@@ -262,7 +262,8 @@ function readImage(head: DecodedHead, body: Uint8Array, wishes: DecodeWishes, se
   const traits = head.sketch === null ? undefined : takeTraits(head.sketch, take);
   const thumbnail = head.thumbnailBytes === null ? undefined : take(head.thumbnailBytes);
   if (at !== body.length) throw new Error(`A decoder sent ${body.length} bytes that do not add up.`);
-  const image = { format, width: head.width, height: head.height, sha256, perceptualHash, perceptualHashQuality, pixels, thumbnail };
+  const hashes = { sha256, perceptualHash, perceptualHashQuality };
+  const image = { format, width: head.width, height: head.height, orientation, ...hashes, pixels, thumbnail };
   return { ...image, ...(views.length > 0 && { views }), ...(traits !== undefined && { traits }) };
 }
 

@@ -38,6 +38,7 @@ export type DecodedHead = {
   readonly format: ImageFormat;
   readonly width: number;
   readonly height: number;
+  readonly orientation: number;
   readonly perceptualHashQuality: number;
   readonly thumbnailBytes: number | null;
   readonly sketch: { readonly width: number; readonly height: number } | null;

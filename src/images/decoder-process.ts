@@ -54,9 +54,9 @@ async function run(): Promise<void> {
         traits: request.traits,
         admit,
       });
-      const { format, width, height, perceptualHashQuality } = head;
+      const { format, width, height, orientation, perceptualHashQuality } = head;
       const sketch = traits === undefined ? null : { width: traits.sketch.width, height: traits.sketch.height };
-      const image = { format, width, height, perceptualHashQuality, thumbnailBytes: thumbnail?.length ?? null, sketch };
+      const image = { format, width, height, orientation, perceptualHashQuality, thumbnailBytes: thumbnail?.length ?? null, sketch };
       const rssBytes = process.memoryUsage.rss();
       const turned = views.flatMap((view) => [view.perceptualHash, view.pixels.rgb]);
       const marks = traits === undefined ? [] : [...DIHEDRAL_VARIANTS.map((variant) => traits.hashes[variant]), traits.sketch.grey];

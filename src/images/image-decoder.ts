@@ -12,6 +12,8 @@ export type DecodedImage = {
   /** Size of the upright picture before any scaling. */
   readonly width: number;
   readonly height: number;
+  /** How the file is to be turned, as in EXIF: 1 (upright) to 8. What is made of it here is upright already. */
+  readonly orientation: number;
   /** Input of the encoder, at the size its preprocessing asks for. */
   readonly pixels: Pixels;
   /** SHA-256 of the uploaded bytes, 32 bytes. */

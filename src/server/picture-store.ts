@@ -3,6 +3,7 @@ import { createHash, webcrypto } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { AddResult, ImageId, Metadata } from '../catalogue/catalogue.js';
 import type { ImportItemRef } from '../catalogue/import-records.js';
+import { stripMetadata } from '../images/metadata/strip-metadata.js';
 import type { EncodedImage } from './pipeline.js';
 import type { RequestLife } from './request-ledger.js';
 import type { ServerContext } from './server-context.js';
@@ -11,7 +12,7 @@ import type { OpenCollection } from './tenancy.js';
 /** A picture as far as it can be brought before it is known where to: found to be there already, or encoded. */
 export type PreparedPicture =
   | { readonly kind: 'exists'; readonly id: ImageId }
-  | { readonly kind: 'encoded'; readonly encoded: EncodedImage; readonly bytes: number; readonly original: Buffer | undefined };
+  | { readonly kind: 'encoded'; readonly encoded: EncodedImage; readonly bytes: number; readonly original: Uint8Array | undefined };
 
 /** Where a picture goes and what is kept with it. */
 export type PictureTarget = {
@@ -43,7 +44,8 @@ export function createPictureStore(context: Pick<ServerContext, 'settings' | 'ca
       const id = await life.bound(catalogue.findBySha256(collection, await sha256(bytes)));
       if (id !== undefined) return { kind: 'exists', id };
       const encoded = await encodeImage(bytes, { life, thumbnail: true });
-      return { kind: 'encoded', encoded, bytes: bytes.length, original: settings.keepOriginals ? bytes : undefined };
+      const original = settings.keepOriginals ? stripMetadata(bytes, encoded.image) : undefined;
+      return { kind: 'encoded', encoded, bytes: bytes.length, original };
     },
     async store(life, picture, { collection, ...target }) {
       if (picture.kind === 'exists') return { id: picture.id, status: 'exists' };

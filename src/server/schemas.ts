@@ -128,7 +128,7 @@ export const IndexErrorAnswer = Type.Object({ ...ErrorAnswer.properties, images:
 
 /** Path of the uploaded file. */
 export const OriginalUrl = Type.Union([Type.String(), Type.Null()], {
-  description: 'Path of the file as it was uploaded; null where it was not kept (--keep-originals).',
+  description: 'Path of the uploaded file without its metadata; null where it was not kept (--keep-originals).',
 });
 /** One image as GET /images/:id answers it. */
 export const ImageAnswer = Type.Object(

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import sharp from 'sharp';
 import { SearchError } from '../../src/errors.js';
+import { betrayals, withSecrets } from '../images/metadata/secret-pictures.js';
 import { assertError, type FormPart, form, picture, raw, startApplication } from './application.js';
 
 type Entry = {
@@ -211,6 +213,22 @@ test('originals are kept and served only where the operator asked for it', async
       assert.match(String(response.headers['content-disposition']), /^attachment/);
       assert.equal(response.headers['content-security-policy'], "default-src 'none'; sandbox");
       assert.equal(response.headers['x-content-type-options'], 'nosniff');
+      const photograph = await withSecrets(await sharp(bytes).jpeg().toBuffer(), {
+        format: 'jpeg',
+        encode: (made) => made.jpeg(),
+        orientation: 6,
+      });
+      const { images } = (await server.ask({ method: 'POST', url: '/index?id=two', ...raw(photograph) })).json() as Answer;
+      const kept = (await server.ask({ url: '/images/two/original' })).rawPayload;
+      assert.deepEqual(betrayals(kept, 6), []);
+      assert.equal((await sharp(kept).metadata()).orientation, 6);
+      const upright = (file: Uint8Array) => sharp(file).autoOrient().raw().toBuffer();
+      assert.deepEqual(await upright(kept), await upright(photograph));
+      assert.equal(images[0]?.status, 'added');
+      const again = (await server.ask({ method: 'POST', url: '/index?id=two', ...raw(photograph) })).json() as Answer;
+      assert.equal(again.images[0]?.status, 'exists', 'what was sent is known again by its own bytes');
+      await server.ask({ method: 'POST', url: '/index?id=three', ...raw(await sharp(bytes).tiff().toBuffer()) });
+      assertError(await server.ask({ url: '/images/three/original' }), { status: 404, code: 'NOT_FOUND' });
     } else assertError(response, { status: 404, code: 'NOT_FOUND' });
   }
 });

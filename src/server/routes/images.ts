@@ -169,12 +169,12 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
       config: { access: 'read' },
       schema: {
         tags,
-        summary: 'The file as it was uploaded',
+        summary: 'The uploaded file without its metadata',
         description:
-          "Only where the service runs with --keep-originals. The file is a stranger's: it is sent as a download, never to be shown in place.",
+          "Only where the service ran with --keep-originals, and of JPEG, PNG, WebP and GIF. Pixels, colours and orientation are the upload's; EXIF, GPS, XMP, comments and embedded previews are gone. The file is a stranger's: it is sent as a download, never to be shown in place.",
         params: ImagePath,
         querystring: PictureQuery,
-        response: { 200: fileAnswer('image/*', 'The uploaded bytes.'), ...errorAnswers },
+        response: { 200: fileAnswer('image/*', 'The file.'), ...errorAnswers },
       },
     },
     async (request, reply) => {
@@ -185,7 +185,8 @@ export const imageRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app,
         life.bound(catalogue.original(collection, id)),
       ]);
       const { format } = found(record, id);
-      if (bytes === undefined) throw new SearchError('NOT_FOUND', 'No original is kept of this image (--keep-originals).');
+      if (bytes === undefined)
+        throw new SearchError('NOT_FOUND', 'No original is kept of this image (--keep-originals; of TIFF and AVIF none is).');
       reply.header('cache-control', cachingOf(request.query)).header('content-disposition', `attachment; filename="original.${format}"`);
       reply.header('content-security-policy', "default-src 'none'; sandbox");
       return sendBytes(request, reply, { bytes, type: `image/${format}` });

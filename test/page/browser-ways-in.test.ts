@@ -41,6 +41,7 @@ const choose = (page: Page, path: string) => page.getByLabel('Picture file').set
 
 test('a picture behind an address is fetched by the service, which names what it is the same as', { skip }, async () => {
   const { page, faults, close } = await open();
+  await page.getByRole('heading', { name: /start from one of/i }).waitFor(); // The page hears keys by then.
   await page.keyboard.press('/');
   await page.keyboard.type(`http://127.0.0.1:${webPort()}/hat.jpg`);
   await page.keyboard.press('Enter');

@@ -71,6 +71,9 @@ export const ERROR_TABLE = {
 /** One of the stable codes of {@link ERROR_TABLE}. */
 export type ErrorCode = keyof typeof ERROR_TABLE;
 
+/** Answers of a service that holds itself back: thousands a second when it is flooded, and nothing is wrong that a stack or a cause would tell. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['OVERLOADED', 'RATE_LIMITED', 'SHUTTING_DOWN']);
+
 /**
  * An error with a stable code. The message names the thing, the limit and the remedy. Client mistakes (4xx) are shown as they are; of
  * our own faults (5xx) the server shows the code and logs the cause. `retryAfterSeconds` becomes the Retry-After header.
@@ -80,7 +83,11 @@ export class SearchError extends Error {
   readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryAfterSeconds?: number } = {}) {
+    const { stackTraceLimit } = Error;
+    // To write a stack down takes as long as all else that a refusal costs.
+    if (REFUSALS.has(code)) Error.stackTraceLimit = 0;
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'SearchError';
     this.code = code;
     this.retryAfterSeconds = options.retryAfterSeconds;
@@ -92,6 +99,11 @@ export class SearchError extends Error {
 
   get remedy(): string {
     return ERROR_TABLE[this.code].remedy;
+  }
+
+  /** Whether the service only holds itself back; such an error has no stack and is no fault. */
+  get isRefusal(): boolean {
+    return REFUSALS.has(this.code);
   }
 }
 

@@ -51,9 +51,12 @@ export class DecodeJob {
   #settle(): void {
     clearTimeout(this.#timer);
     this.#request.signal?.removeEventListener('abort', this.#onAbort);
-    this.#settled.abort();
+    this.#settled.abort(SETTLED);
   }
 }
+
+/** Why a job's signal fires. Given, since without a reason one is made for each image, with a stack. */
+const SETTLED = new Error('The image is done with.');
 
 /** Answer to a caller whose deadline passed before its image was decoded. */
 export function deadlineExceeded(): SearchError {

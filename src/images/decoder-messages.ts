@@ -26,9 +26,13 @@ export type DecodeWishes = {
 
 /**
  * From the decoder. `ready` after a probe image was decoded; `needs` where the image costs more than its allowance; then `decoded` (body:
- * SHA-256, perceptual hash, pixels, hash and pixels of each view, all dihedral hashes and the sketch where there is one, thumbnail, one after the other) or `failed`. `rssBytes`: the process's memory after the image.
+ * SHA-256, perceptual hash, pixels, hash and pixels of each view, all dihedral hashes and the sketch where there is one, thumbnail, one after the other) or `failed`. `rssBytes`: the process's memory after the image; `cpuMs`:
+ * the processor time it has used in its life.
  */
-export type DecoderReply =
+export type DecoderReply = DecoderNews & { readonly cpuMs: number };
+
+/** What a reply tells. */
+export type DecoderNews =
   | { readonly type: 'ready' }
   | { readonly type: 'needs'; readonly bytes: number }
   | { readonly type: 'decoded'; readonly image: DecodedHead; readonly rssBytes: number }
@@ -46,15 +50,16 @@ export type DecodedHead = {
 
 /** Writes one frame. The parts of the body are handed to the stream as they are, not copied: leave them unchanged until they are sent. */
 export function writeFrame(stream: Writable, message: DecoderRequest | DecoderReply, body: readonly Uint8Array[] = []): void {
-  const head = Buffer.from(JSON.stringify(message));
-  const lengths = Buffer.alloc(LENGTHS_BYTES);
-  lengths.writeUInt32LE(head.length, 0);
-  lengths.writeUInt32LE(
+  const text = JSON.stringify(message);
+  const textBytes = Buffer.byteLength(text);
+  const head = Buffer.alloc(LENGTHS_BYTES + textBytes);
+  head.writeUInt32LE(textBytes, 0);
+  head.writeUInt32LE(
     body.reduce((sum, part) => sum + part.length, 0),
     4,
   );
+  head.write(text, LENGTHS_BYTES);
   stream.cork();
-  stream.write(lengths);
   stream.write(head);
   for (const part of body) if (part.length > 0) stream.write(part);
   stream.uncork();

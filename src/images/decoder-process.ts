@@ -6,7 +6,7 @@ import { Socket } from 'node:net';
 import sharp from 'sharp';
 import { SearchError, toErrorData } from '../errors.js';
 import { type DecodeSettings, decodeImage, restrictSharp } from './decode-image.js';
-import { type DecoderReply, type DecoderRequest, FrameReader, writeFrame } from './decoder-messages.js';
+import { type DecoderNews, type DecoderRequest, FrameReader, writeFrame } from './decoder-messages.js';
 import { DIHEDRAL_VARIANTS } from './perceptual-hash.js';
 
 /** The descriptor on which decoder-child.ts passes the socket. */
@@ -25,7 +25,10 @@ async function run(): Promise<void> {
 
   let settings: DecodeSettings | undefined;
   let onAdmission: ((admitted: boolean) => void) | undefined;
-  const reply = (message: DecoderReply, body?: readonly Uint8Array[]) => writeFrame(socket, message, body);
+  const reply = (news: DecoderNews, body?: readonly Uint8Array[]) => {
+    const { user, system } = process.cpuUsage();
+    writeFrame(socket, { ...news, cpuMs: (user + system) / 1000 }, body);
+  };
 
   const decode = async (bytes: Uint8Array, request: Extract<DecoderRequest, { type: 'decode' }>): Promise<void> => {
     if (settings === undefined) throw new Error('An image came before the settings. This is a bug.');

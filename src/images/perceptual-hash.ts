@@ -152,16 +152,18 @@ function blurFilter(length: number): BlurFilter {
   return { starts, weights };
 }
 
+/** Rows of the cosine transform, frequencies 1..16: [16, 64]. */
+const COSINES = Float64Array.from({ length: FREQUENCIES * SIDE }, (_, at) => {
+  const frequency = 1 + Math.floor(at / SIDE);
+  return Math.sqrt(2 / SIDE) * Math.cos((Math.PI / (2 * SIDE)) * frequency * (2 * (at % SIDE) + 1));
+});
+
 /** Cosine transform of [64, 64], frequencies 1..16 of each axis: [16, 16]. */
 function lowFrequencies(blurred: Float64Array): Float64Array {
-  const cosines = new Float64Array(FREQUENCIES * SIDE);
-  for (let f = 0; f < FREQUENCIES; f++) {
-    for (let x = 0; x < SIDE; x++) cosines[f * SIDE + x] = Math.sqrt(2 / SIDE) * Math.cos((Math.PI / (2 * SIDE)) * (f + 1) * (2 * x + 1));
-  }
   const half = new Float64Array(FREQUENCIES * SIDE);
   for (let f = 0; f < FREQUENCIES; f++) {
     for (let y = 0; y < SIDE; y++) {
-      const cosine = cosines[f * SIDE + y]!;
+      const cosine = COSINES[f * SIDE + y]!;
       for (let x = 0; x < SIDE; x++) half[f * SIDE + x]! += cosine * blurred[y * SIDE + x]!;
     }
   }
@@ -169,7 +171,7 @@ function lowFrequencies(blurred: Float64Array): Float64Array {
   for (let row = 0; row < FREQUENCIES; row++) {
     for (let column = 0; column < FREQUENCIES; column++) {
       let sum = 0;
-      for (let x = 0; x < SIDE; x++) sum += half[row * SIDE + x]! * cosines[column * SIDE + x]!;
+      for (let x = 0; x < SIDE; x++) sum += half[row * SIDE + x]! * COSINES[column * SIDE + x]!;
       frequencies[row * FREQUENCIES + column] = sum;
     }
   }

@@ -24,9 +24,10 @@ export function logRequestEnd(request: FastifyRequest, reply: FastifyReply, end:
   const path = (url.split('?', 1)[0] ?? '').slice(0, MAX_PATH_CHARACTERS);
   const status = statusOf(reply, end);
   const code = error instanceof SearchError ? error.code : undefined;
+  const isRefusal = error instanceof SearchError && error.isRefusal;
   const line = { method, path, status, ms: Math.round(elapsedMs * 10) / 10, ip, ...(code !== undefined && { code }) };
   if (isAborted) request.log.info(line, 'client gone');
-  else if (status >= 500 && error !== undefined) request.log.error({ ...line, err: error }, 'request failed');
+  else if (status >= 500 && error !== undefined && !isRefusal) request.log.error({ ...line, err: error }, 'request failed');
   else request.log.info(line, 'request');
 }
 

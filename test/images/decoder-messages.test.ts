@@ -23,7 +23,7 @@ test('frames come out whole and in order, however the bytes are cut', () => {
 });
 
 test('a frame over the limit is refused before memory is taken for it', () => {
-  const tooLarge = framed({ type: 'ready' }, [new Uint8Array(101)]);
+  const tooLarge = framed({ type: 'ready', cpuMs: 1 }, [new Uint8Array(101)]);
   const reader = new FrameReader({ bodyBytesMax: 100, onFrame: () => assert.fail('accepted') });
   assert.throws(() => reader.push(tooLarge), /over the limits/);
   const endless = new FrameReader({ bodyBytesMax: 100, onFrame: () => assert.fail('accepted') });

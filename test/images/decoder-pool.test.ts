@@ -283,7 +283,13 @@ describe('limits', () => {
         .split('\0')
         .filter(Boolean)
         .map((pair) => pair.split('=')[0]);
-      assert.deepEqual(names.sort(), ['GIVEN', 'MALLOC_ARENA_MAX', 'UV_THREADPOOL_SIZE']);
+      assert.deepEqual(names.sort(), [
+        'GIVEN',
+        'MALLOC_ARENA_MAX',
+        'MALLOC_MMAP_THRESHOLD_',
+        'MALLOC_TRIM_THRESHOLD_',
+        'UV_THREADPOOL_SIZE',
+      ]);
     });
   });
 });

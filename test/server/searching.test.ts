@@ -134,6 +134,9 @@ test('images in flight are bounded: one more is refused at once with Retry-After
   const refused = await server.ask({ method: 'POST', url: '/search', ...body });
   assertError(refused, { status: 503, code: 'OVERLOADED' });
   assert.match(String(refused.headers['retry-after']), /^[1-9]\d*$/);
+  const line = server.log.map((text) => JSON.parse(text)).find(({ code }) => code === 'OVERLOADED');
+  assert.equal(line?.msg, 'request', 'a refusal is no fault and is logged without cause or stack');
+  assert.equal(line?.err, undefined);
   const several = [1, 2, 3].map(async (seed) => ({ name: 'f', fileName: `${seed}.png`, content: await picture(seed) }));
   const index = await server.ask({ method: 'POST', url: '/index', ...form(...(await Promise.all(several))) });
   assertError(index, { status: 503, code: 'OVERLOADED' });

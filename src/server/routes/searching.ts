@@ -71,12 +71,12 @@ export const searchingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     },
     async (request): Promise<Answer> => {
       spendQuota(request, 1);
+      const isPictured = !isJson(request);
+      if (isPictured) refuseWhenFull(request); // First of all: a refusal is to cost next to nothing.
       const life = ledger.lifeOf(request);
       const search = parseSearch(request.query); // Before the body is read, so that a wrong query costs nothing.
       if (search.collection !== undefined) tenancy.collectionFor(request, search.collection);
       const files: ReceivedFile[] = [];
-      const isPictured = !isJson(request);
-      if (isPictured) refuseWhenFull(request);
       try {
         // Only a JSON body has been read by now; its schema has checked it.
         const body = isPictured ? undefined : (request.body as SearchBodyOptions);

@@ -130,6 +130,11 @@ export const SETTINGS = {
     description: 'What an archive may unpack to, and no more than 200 times its own size.',
   }),
   importTimeoutMs: integer({ default: 3_600_000, min: 1000, max: 86_400_000, unit: 'ms', description: 'Longest upload of an archive.' }),
+  refitScores: text({
+    default: 'on',
+    choices: ['on', 'off'],
+    description: 'Fit what scores mean to each collection of 500 images or more, while the service is idle; off keeps to the encoder.',
+  }),
   thumbnailSize: integer({
     default: 256,
     min: 32,

@@ -8,6 +8,21 @@ import { SearchError } from '../errors.js';
 export const SCORES_FILE = 'scores.json';
 
 const Weights = Type.Array(Type.Number(), { minItems: 2, maxItems: 3 });
+/** A fitted model with what it is worth on pictures held out of its fit. */
+export const FITTED_SCORES = {
+  images: Type.Integer(),
+  pairs: Type.Integer(),
+  precision: Type.Number(),
+  recall: Type.Number(),
+  model: Type.Object(
+    { byCosine: Weights, byCosineAndHash: Weights, nearProbability: Type.Number(), relatedSimilarity: Type.Number() },
+    { additionalProperties: false },
+  ),
+  reliability: Type.Array(
+    Type.Object({ probability: Type.Number(), copies: Type.Number(), pairs: Type.Number() }, { additionalProperties: false }),
+  ),
+};
+
 const ScoresSchema = Type.Object(
   {
     formatVersion: Type.Literal(1),
@@ -15,17 +30,7 @@ const ScoresSchema = Type.Object(
     fittedAt: Type.String(),
     /** What it was fitted on, for people. */
     data: Type.String(),
-    images: Type.Integer(),
-    pairs: Type.Integer(),
-    precision: Type.Number(),
-    recall: Type.Number(),
-    model: Type.Object(
-      { byCosine: Weights, byCosineAndHash: Weights, nearProbability: Type.Number(), relatedSimilarity: Type.Number() },
-      { additionalProperties: false },
-    ),
-    reliability: Type.Array(
-      Type.Object({ probability: Type.Number(), copies: Type.Number(), pairs: Type.Number() }, { additionalProperties: false }),
-    ),
+    ...FITTED_SCORES,
   },
   { additionalProperties: false },
 );

@@ -12,11 +12,11 @@ import type { Encoder } from '../encoder/encoder.js';
 import type { ShippedScores } from '../encoder/score-defaults.js';
 import { SearchError } from '../errors.js';
 import type { ImageDecoder } from '../images/image-decoder.js';
-import { UNFITTED_SCORES } from '../matching/score-model.js';
 import { createBudget } from './admission.js';
 import { describeRoute, openApiFrame } from './api-document.js';
 import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
 import { endSlowBody } from './body-deadline.js';
+import { createCollectionScores, type FitPlan } from './collection-scores.js';
 import { createCopyVerifier } from './copy-verifier.js';
 import { allowOrigins, isOriginAllowed, parseOrigins } from './cors.js';
 import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
@@ -26,7 +26,7 @@ import { createErrorHandler } from './error-answers.js';
 import { createFairTurns } from './fair-turns.js';
 import { BODY_BYTES_MAX, fastifyOptions } from './fastify-options.js';
 import { createImports, type ImportStorage } from './import-service.js';
-import { type LogOptions, logRequestEnd, statusOf } from './logging.js';
+import { type LogOptions, logFit, logRequestEnd, statusOf } from './logging.js';
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
 import { createPictureUrls } from './picture-urls.js';
 import { createPipeline } from './pipeline.js';
@@ -60,9 +60,13 @@ export type AppParts = {
   readonly imports: ImportStorage;
   /** Folder of maps that were computed; made when there is one. */
   readonly mapFolder: string;
+  /** Folder of scores that were fitted to collections; made when there are some. */
+  readonly scoreFolder: string;
   readonly monitoring: Monitoring;
   /** What came with the encoder; without, its scores are read with caution. */
   readonly scores?: ShippedScores | undefined;
+  /** For tests: when scores are fitted to collections. */
+  readonly fitPlan?: Partial<FitPlan> | undefined;
   readonly report?: EncoderReport | undefined;
   readonly keys?: readonly ApiKey[];
   readonly log?: LogOptions;
@@ -74,13 +78,15 @@ export type AppParts = {
 export type Application = {
   readonly app: App;
   readonly ledger: RequestLedger;
-  /** Goes on with the imports that ran when the service ended; to be called once. */
-  resumeImports(): Promise<void>;
+  /** Reads what was fitted to collections, and goes on with the imports that ran when the service ended; to be called once, before it listens. */
+  resumeWork(): Promise<void>;
   /** From now on every new request is refused with SHUTTING_DOWN and every answer closes its connection. */
   startDraining(): void;
 };
 
 const MAX_CALLERS = 10_000;
+/** Nobody needs the machine when no image is on its way and no request has ended for so long: a user's next search comes no sooner. */
+const QUIET_MS = 250;
 /** Of a full batch, the share that may be on its way to the encoder beside what the decoders hold: large enough for batches, small enough for fair turns. */
 const WINDOW_OF_BATCH = 0.25;
 
@@ -91,6 +97,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   const version = productVersion();
   const routes: RouteOptions[] = [];
   let isDraining = false;
+  let lastEndAt = performance.now();
 
   const visitors = new WeakMap<FastifyRequest, Visitor>();
   const visitorOf = (request: FastifyRequest): Visitor => {
@@ -102,6 +109,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     requestTimeoutMs: settings.requestTimeoutMs,
     callerOf: (request) => visitorOf(request).caller,
     onEnd: (request, reply, end) => {
+      lastEndAt = performance.now();
       const route = request.routeOptions.url ?? UNKNOWN_ROUTE;
       monitoring.countRequest({ method: request.method, route, status: statusOf(reply, end), elapsedMs: end.elapsedMs });
       if (end.error instanceof SearchError) monitoring.countError(end.error.code);
@@ -146,6 +154,16 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     ...{ catalogue, folder: parts.mapFolder, encoderId: encoder.description.id },
     onFailure: (error) => app.log.error({ err: error }, 'a map could not be computed or kept'),
   });
+  const isQuiet = (): boolean => {
+    const { queued, active } = encoder.statistics;
+    return turns.held + queued + active === 0 && performance.now() - lastEndAt >= QUIET_MS;
+  };
+  const scores = createCollectionScores({
+    ...{ catalogue, encoder, shipped: parts.scores, folder: parts.scoreFolder, isOn: settings.refitScores === 'on', isQuiet },
+    ...(parts.fitPlan !== undefined && { plan: parts.fitPlan }),
+    onFit: (report) => logFit(app.log, report),
+    onFailure: (error) => app.log.warn({ err: error }, 'scores could not be fitted to a collection; the curves of before stay'),
+  });
   const context: ServerContext = {
     settings,
     version,
@@ -158,7 +176,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     readiness,
     encodeImage,
     verifier,
-    scores: { model: parts.scores?.model ?? UNFITTED_SCORES, shipped: parts.scores },
+    scores,
     report: parts.report,
     refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
     uploadMemory,
@@ -204,6 +222,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   app.addHook('onClose', () => verifier.close());
   app.addHook('onClose', () => imports.close());
   app.addHook('onClose', () => maps.close());
+  app.addHook('onClose', () => scores.close());
   app.addHook('onReady', async () => {
     for (const { url, config } of routes) stated(config?.access, url);
     monitoring.expectRoutes(routes.map(({ url }) => url));
@@ -250,12 +269,16 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   return {
     app,
     ledger,
-    resumeImports: () => imports.resume(),
+    async resumeWork() {
+      await scores.open();
+      await imports.resume();
+    },
     startDraining() {
       isDraining = true;
       readiness.startDraining();
       imports.endListeners();
       void maps.close();
+      void scores.close();
     },
   };
 }

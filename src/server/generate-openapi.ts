@@ -47,6 +47,7 @@ export async function generateOpenApiDocument(): Promise<string> {
     },
     imports: { ledger: { changeImport: never, readImports: never }, folder: 'none' },
     mapFolder: 'none',
+    scoreFolder: 'none',
     snapshots: new Snapshots({ folder: 'none', copyTo: never }),
     monitoring: createMonitoring(),
   });

@@ -1,5 +1,7 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../errors.js';
+import type { ScoreMeasure } from '../matching/fit-score-model.js';
+import type { FitReport } from './collection-scores.js';
 import type { RequestEnd } from './request-ledger.js';
 
 /** Where log lines go; standard output where `stream` is not given. */
@@ -34,4 +36,12 @@ export function logRequestEnd(request: FastifyRequest, reply: FastifyReply, end:
 /** The status that was answered; 499, as reverse proxies have it, where the client did not wait for one. */
 export function statusOf(reply: FastifyReply, { isAborted }: RequestEnd): number {
   return isAborted ? 499 : reply.statusCode;
+}
+
+/** The one line of a fit of scores: what they are worth on pictures that were held out, by the collection's own curves and by the encoder's. */
+export function logFit(log: FastifyBaseLogger, { collection, images, fit, tried, before }: FitReport): void {
+  const worth = (measure: ScoreMeasure | undefined) => measure && { precision: measure.precision, recall: measure.recall };
+  const line = { collection, images, fitted: worth(tried), encoder: worth(before) };
+  if (fit !== undefined) log.info(line, 'scores were fitted to a collection');
+  else log.info(line, "the encoder's scores were kept for a collection: its own were no better founded");
 }

@@ -5,9 +5,10 @@ import { DIHEDRAL_VARIANTS } from '../images/perceptual-hash.js';
 import { foldCopies } from '../matching/fold-copies.js';
 import { grouped, matchKind } from '../matching/match-kind.js';
 import { createRegionFinder } from './compared-regions.js';
+import { distanceOf, HASH_LIMITS } from './hash-evidence.js';
 import { originalUrl, thumbnailUrl } from './image-paths.js';
 import type { Query, QueryView } from './query-examples.js';
-import { bestOfEach, distanceOf, HASH_LIMITS, type Match, matchesOf, VERIFIED_MAX, verified } from './query-matches.js';
+import { bestOfEach, type Match, matchesOf, VERIFIED_MAX, verified } from './query-matches.js';
 import type { RequestLife } from './request-ledger.js';
 import { cursorAfter, type ParsedSearch } from './search-request.js';
 import { MAX_K, type RegionsAnswer, type SearchAnswer } from './search-schemas.js';
@@ -37,11 +38,11 @@ export function createNeighbourSearch(
   context: Pick<ServerContext, 'catalogue' | 'monitoring' | 'verifier' | 'encoder' | 'encodeImage' | 'scores'>,
 ): NeighbourSearch {
   const { catalogue, monitoring, verifier } = context;
-  const scores = context.scores.model;
   const regionsOf = createRegionFinder(context);
   return async (life, search, { collection, query: asked, without }) => {
     const startedAt = performance.now();
     const { query, offset } = search;
+    const scores = context.scores.modelOf(collection);
     const end = Math.min(MAX_K, offset + query.k);
     // As many more as are left out, and one to know whether there is a next page; where copies are looked for, all that are to be looked at closely.
     const k = Math.min(MAX_K, Math.max(end, search.groups ? VERIFIED_MAX : 0) + without.length + 1);

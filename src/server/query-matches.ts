@@ -1,16 +1,10 @@
 /** What the catalogue's neighbours are to a query: compared by bytes, hash and embedding, the doubtful ones laid on the query. */
 import type { ImageId, Neighbour } from '../catalogue/catalogue.js';
-import { HASH_BYTES } from '../catalogue/hash-scan.js';
-import {
-  DIHEDRAL_VARIANTS,
-  type DihedralVariant,
-  hammingDistance,
-  PERCEPTUAL_HASH_QUALITY_MIN,
-  PERCEPTUAL_HASH_THRESHOLD,
-} from '../images/perceptual-hash.js';
+import { DIHEDRAL_VARIANTS, type DihedralVariant } from '../images/perceptual-hash.js';
 import { grouped, type MatchKind, matchKind } from '../matching/match-kind.js';
 import { type Band, bandOf, type ScoreModel } from '../matching/score-model.js';
 import type { CopyVerifier } from './copy-verifier.js';
+import { distanceOf, HASH_LIMITS, speaks } from './hash-evidence.js';
 import type { Query, QueryView } from './query-examples.js';
 import type { RequestLife } from './request-ledger.js';
 import type { OpenCollection, RouteCatalogue } from './tenancy.js';
@@ -18,8 +12,6 @@ import type { OpenCollection, RouteCatalogue } from './tenancy.js';
 /** A neighbour and what it is to the query. `view`: how the query was turned or mirrored for it. */
 export type Match = Neighbour & { readonly match: MatchKind; readonly band: Band; readonly view: DihedralVariant };
 
-/** When hashes count as near. */
-export const HASH_LIMITS = { hashThreshold: PERCEPTUAL_HASH_THRESHOLD, qualityMin: PERCEPTUAL_HASH_QUALITY_MIN };
 /** Nearest by embedding that are laid on the query. Measured: of crops to half the area, 99.5 % have their original among the first 20. */
 export const VERIFIED_MAX = 16;
 
@@ -41,11 +33,6 @@ function toMatch(neighbour: Neighbour, { query, view, scores }: Parameters<typeo
   const match = matchKind({ hasSameBytes, distance, qualities, similarity, agreement }, HASH_LIMITS);
   const band = bandOf({ match, similarity: neighbour.similarity, distance: speaks(qualities) ? distance : undefined, agreement }, scores);
   return { ...neighbour, view: match === 'similar' ? view.view : nearest.view, match, band };
-}
-
-/** Whether hashes of these qualities say anything; unknown ones are trusted. */
-export function speaks(qualities: readonly (number | null)[]): boolean {
-  return qualities.every((quality) => quality === null || quality >= HASH_LIMITS.qualityMin);
 }
 
 /** The turn of the query whose hash is nearest, where the query's turns are known; the view's own unless another is within the threshold. */
@@ -100,9 +87,4 @@ export async function verified(
     const seen = toMatch(match, { query, view, scores }, alignment?.agreement ?? 0);
     return seen.match === 'edited' && alignment?.mirrored ? { ...seen, view: 'flipY' as const } : seen;
   });
-}
-
-/** Bits between two hashes; undefined where one of them is none: a record may hold any bytes. */
-export function distanceOf(a: Uint8Array, b: Uint8Array): number | undefined {
-  return a.length === HASH_BYTES && b.length === HASH_BYTES ? hammingDistance(a, b) : undefined;
 }

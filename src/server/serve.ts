@@ -121,6 +121,7 @@ async function openAll(
   const report = await readEncoderReport(settings.model, encoderId, (message) => warn(message));
   const imports = { ledger: catalogue, folder: join(settings.data, 'imports') };
   const mapFolder = join(settings.data, 'maps');
+  const scoreFolder = join(settings.data, 'scores');
   const application = await buildApp({
     settings,
     decoder,
@@ -129,6 +130,7 @@ async function openAll(
     snapshots,
     imports,
     mapFolder,
+    scoreFolder,
     monitoring,
     keys,
     log,
@@ -145,7 +147,7 @@ async function openAll(
     await metrics.listen({ host: settings.host, port: settings.metricsPort });
     metricsUrl = `${urlOf(metrics)}/metrics`;
   }
-  await application.resumeImports();
+  await application.resumeWork();
   await app.listen({ host: settings.host, port: settings.port, backlog: Math.min(settings.maxConnections, 511) });
   const url = urlOf(app);
   app.log.info({ url, encoder: name, encoderId, device, runtime, data: settings.data, keys: keys.length }, 'likeness is ready');

@@ -4,11 +4,10 @@ import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefau
 import type { Snapshots } from '../catalogue/snapshots.js';
 import type { Settings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
-import type { ShippedScores } from '../encoder/score-defaults.js';
 import type { ImportJobs } from '../importing/import-jobs.js';
-import type { ScoreModel } from '../matching/score-model.js';
 import type { Budget } from './admission.js';
 import type { Access, Scope } from './auth.js';
+import type { CollectionScores } from './collection-scores.js';
 import type { CopyVerifier } from './copy-verifier.js';
 import type { EmbeddingMaps } from './embedding-maps.js';
 import type { EncoderReport } from './encoder-report.js';
@@ -36,8 +35,7 @@ export type ServerContext = {
   readonly readiness: Readiness;
   readonly encodeImage: EncodeImage;
   readonly verifier: CopyVerifier;
-  /** What scores mean; `shipped`: what came with the encoder, with its measure. */
-  readonly scores: { readonly model: ScoreModel; readonly shipped: ShippedScores | undefined };
+  readonly scores: Pick<CollectionScores, 'modelOf' | 'usedFor' | 'shipped'>;
   /** The encoder's evaluation, where it has one. */
   readonly report: EncoderReport | undefined;
   /** Throws OVERLOADED where the request's caller would find no room for an image: before its body is read. */

@@ -18,6 +18,7 @@ import type { Encoder } from '../../src/encoder/encoder.js';
 import { createDecoderPool } from '../../src/images/decoder-pool.js';
 import type { ImageDecoder } from '../../src/images/image-decoder.js';
 import { type Application, buildApp } from '../../src/server/app.js';
+import type { FitPlan } from '../../src/server/collection-scores.js';
 import type { EncoderReport } from '../../src/server/encoder-report.js';
 import { createMonitoring, type Monitoring } from '../../src/server/monitoring.js';
 import type { App } from '../../src/server/server-context.js';
@@ -57,6 +58,7 @@ export async function startApplication(
     readonly catalogue?: Catalogue;
     readonly hasFeatures?: boolean;
     readonly report?: EncoderReport;
+    readonly fitPlan?: Partial<FitPlan>;
     readonly onRoute?: (route: RouteOptions) => void;
   } = {},
 ): Promise<TestApplication> {
@@ -83,13 +85,15 @@ export async function startApplication(
     snapshots,
     imports: { ledger: durable ?? inMemoryLedger, folder: join(folder, 'imports') },
     mapFolder: join(folder, 'maps'),
+    scoreFolder: join(folder, 'scores'),
     monitoring,
     log,
     report: replaced.report,
+    fitPlan: replaced.fitPlan,
     ...(onRoute !== undefined && { onRoute }),
   });
   await application.app.ready();
-  if (durable !== undefined) await application.resumeImports();
+  if (durable !== undefined) await application.resumeWork();
   context.after(async () => {
     await application.app.close();
     await decoder.close();
@@ -248,9 +252,9 @@ export async function openRaw(port: number): Promise<RawConnection> {
   };
 }
 
-/** Waits for what other parts of this process or the other side of a socket will soon do; bounded. */
-export async function eventually(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 1000; turn++) {
+/** Waits for what other parts of this process or the other side of a socket will soon do; bounded: `looks` of 10 ms each. */
+export async function eventually(isTrue: () => boolean | Promise<boolean>, looks = 1000): Promise<void> {
+  for (let turn = 0; turn < looks; turn++) {
     if (await isTrue()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

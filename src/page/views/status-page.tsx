@@ -59,7 +59,8 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
         <p class="soft">
           {scores === null
             ? 'Nothing was measured for this encoder: the words beside scores come from cautious limits set by hand.'
-            : `The words beside scores come from curves fitted to edited copies of ${scores.images.toLocaleString()} pictures and measured on others, for this encoder, on ${new Date(scores.fittedAt).toLocaleDateString()}.`}
+            : `The words beside scores come from curves fitted to edited copies of ${scores.images.toLocaleString()} pictures and measured on others, for this encoder, on ${new Date(scores.fittedAt).toLocaleDateString()}.`}{' '}
+          A collection of 500 pictures or more gets curves of its own when the service has a quiet minute; the table above says which have.
         </p>
       </section>
       <section class="panel stack" aria-labelledby="status-service">
@@ -115,6 +116,7 @@ function CollectionTable({ collections }: { readonly collections: Statistics['co
             <th scope="col">Pictures</th>
             <th scope="col">Index</th>
             <th scope="col">Finds of the true nearest</th>
+            <th scope="col">What scores mean</th>
           </tr>
         </thead>
         <tbody>
@@ -128,6 +130,7 @@ function CollectionTable({ collections }: { readonly collections: Statistics['co
               <td>{collection.images.toLocaleString()}</td>
               <td>{indexWord(collection)}</td>
               <td>{recallWord(collection)}</td>
+              <td>{scoresWord(collection)}</td>
             </tr>
           ))}
         </tbody>
@@ -174,6 +177,13 @@ function indexWord({ images, indexedImages, deletedMarks }: Statistics['collecti
 function recallWord({ recall, breadth }: Statistics['collections'][number]): string {
   if (breadth === null) return 'all: compared one by one';
   return recall === undefined || recall === null ? 'not measured yet' : `${(recall * 100).toFixed(1)} % (breadth ${breadth})`;
+}
+
+/** Whose curves the words beside its scores come from, and how far those called copies can be believed. */
+function scoresWord({ scores }: Statistics['collections'][number]): string {
+  if (scores === null) return 'cautious limits';
+  const precision = `${(scores.bands.near.precision * 100).toFixed(1)} % of “near” are copies`;
+  return scores.source === 'collection' ? `fitted to it: ${precision}` : 'as the encoder’s';
 }
 
 function duration(seconds: number): string {

@@ -7,9 +7,9 @@ import { matchKind } from '../../matching/match-kind.js';
 import { bandOf } from '../../matching/score-model.js';
 import { CompareAnswer, CompareBody, CompareForm, CompareQuery } from '../compare-schemas.js';
 import { comparedRegions } from '../compared-regions.js';
+import { distanceOf, HASH_LIMITS, speaks } from '../hash-evidence.js';
 import { type MappedPicture, mappedPicture } from '../mapped-picture.js';
 import { parseImageId } from '../names.js';
-import { distanceOf, HASH_LIMITS, speaks } from '../query-matches.js';
 import type { RequestLife } from '../request-ledger.js';
 import { errorAnswers } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
@@ -70,7 +70,7 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       try {
         const asked = await readSides(request, life, files);
         const [a, b] = await Promise.all(SIDES.map((side) => readSide(life, collection, asked[side])));
-        const answer = await compare(life, a!, b!); // two sides, two pictures
+        const answer = await compare(life, collection, [a!, b!]); // two sides, two pictures
         if (files.length > 0) monitoring.countImage('searched');
         return answer;
       } catch (error) {
@@ -82,7 +82,11 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     },
   );
 
-  async function compare(life: RequestLife, a: Side, b: Side): Promise<Static<typeof CompareAnswer>> {
+  async function compare(
+    life: RequestLife,
+    collection: OpenCollection,
+    [a, b]: readonly [Side, Side],
+  ): Promise<Static<typeof CompareAnswer>> {
     const { name, id } = encoder.description;
     const similarity = a.embedding.reduce((sum, value, at) => sum + value * b.embedding[at]!, 0);
     const qualities = [a.hashQuality, b.hashQuality];
@@ -98,7 +102,7 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     return {
       encoder: { name, id },
       score: similarity,
-      band: bandOf(evidence, scores.model),
+      band: bandOf(evidence, scores.modelOf(collection)),
       match,
       hashes: { distance: distance ?? null, threshold: HASH_LIMITS.hashThreshold },
       regions: comparedRegions(a, b, encoder.description),

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-typebox';
+import type { UsedScores } from '../collection-scores.js';
 import { errorAnswers } from '../schemas.js';
 import type { ServerContext } from '../server-context.js';
 import { StatisticsAnswer } from '../statistics-schemas.js';
@@ -29,6 +30,7 @@ export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async 
           ...{ name, images, indexedImages: indexed, deletedMarks: deleted },
           breadth: searchBreadth !== undefined && Number.isFinite(searchBreadth) ? searchBreadth : null,
           recall: recall ?? null,
+          scores: describeUsed(scores.usedFor(name)),
         })),
         scores: scores.shipped === undefined ? null : describeScores(scores.shipped),
         imports: { running: imports.runningIn((collection) => tenancy.mayUse(request, collection)) },
@@ -38,10 +40,15 @@ export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async 
   );
 };
 
-function describeScores(shipped: NonNullable<ServerContext['scores']['shipped']>): NonNullable<Static<typeof StatisticsAnswer>['scores']> {
-  const { fittedAt, images, precision, recall, model } = shipped;
+type Described = NonNullable<Static<typeof StatisticsAnswer>['scores']>;
+
+function describeScores({ fittedAt, images, precision, recall, model }: Omit<UsedScores, 'source'>): Described {
   return {
     ...{ fittedAt, images },
     bands: { near: { probability: model.nearProbability, precision, recall }, related: { score: model.relatedSimilarity } },
   };
+}
+
+function describeUsed(used: UsedScores | undefined): Static<typeof StatisticsAnswer>['collections'][number]['scores'] {
+  return used === undefined ? null : { source: used.source, ...describeScores(used) };
 }

@@ -1,16 +1,21 @@
-/** Every bad and odd file through POST /search and POST /index (A21), three times: never a 5xx, never slow, always the same answer. */
+/** Every bad and odd file through every entrance (A21), three times each: never a fault of ours, never slow, always the same answer. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { SETTINGS } from '../../src/config.js';
 import { peakMemoryBytes, sharedData, startService } from '../service-process.js';
+import { type CorpusFile, corpusEntrances, serveFiles, storedHashes } from './corpus-entrances.js';
 import { inLanes } from './lanes.js';
+import { familyBytes, watchPeak } from './process-memory.js';
 import { atMost, below, record } from './record.js';
 
 const corpus = sharedData('bad-images');
 const ROUNDS = 3;
 /** The service's own process; the decoders' memory is bounded by --decode-memory-bytes. */
 const BUDGET_MIB = 512;
+/** That, and what all decodes together may take (--decode-memory-bytes). */
+const IMPORT_BUDGET_MIB = BUDGET_MIB + SETTINGS.decodeMemoryBytes.default / 2 ** 20;
 
 test('the corpus of bad images through both entrances', { skip: corpus === undefined && '../shared is absent' }, async () => {
   const data = await mkdtemp(join(tmpdir(), 'likeness-bad-'));
@@ -82,14 +87,73 @@ test('the corpus of bad images through both entrances', { skip: corpus === undef
   }
 });
 
-async function storedHashes(url: string): Promise<string[]> {
-  const hashes: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const response = await fetch(`${url}/images?limit=100${cursor === undefined ? '' : `&cursor=${encodeURIComponent(cursor)}`}`);
-    const page = (await response.json()) as { images: { sha256: string }[]; nextCursor?: string };
-    hashes.push(...page.images.map(({ sha256 }) => sha256));
-    cursor = page.nextCursor;
-  } while (cursor !== undefined);
-  return hashes.sort();
-}
+/** An answer that is our fault: none of them is an answer to a file. */
+const OURS: readonly string[] = ['INTERNAL', 'DECODER_FAILED', 'ENCODER_FAILED', 'DEADLINE_EXCEEDED', 'OVERLOADED', 'NOT_READY'];
+
+test('the corpus of bad images through imports and the command line', { skip: corpus === undefined && '../shared is absent' }, async () => {
+  const [header = '', ...rows] = (await readFile(join(corpus!, 'manifest.tsv'), 'utf8')).trimEnd().split('\n');
+  const paths = rows.map((row) => row.split('\t')[header.split('\t').indexOf('file')]!);
+  const files: readonly CorpusFile[] = await Promise.all(
+    paths.map(async (path, number) => ({ name: `${number}.jpg`, content: await readFile(join(corpus!, path)) })),
+  );
+  const data = await mkdtemp(join(tmpdir(), 'likeness-bad-'));
+  const site = await serveFiles(files);
+  const flags = [
+    // Long enough that no answer depends on how busy the machine is.
+    ...['--decode-timeout-ms', '60000', '--request-timeout-ms', '120000', '--import-concurrency', '8'],
+    ...['--allow-url-fetch', '--url-fetch-ports', String(site.port), '--url-fetch-networks', '127.0.0.1/32'],
+  ];
+  const service = await startService({ data, flags });
+  const { entrances, close } = await corpusEntrances({ url: service.url, files, sitePort: site.port });
+  try {
+    const direct: string[] = [];
+    await inLanes(files, 4, async (file) => {
+      const form = new FormData();
+      form.set('image', new Blob([new Uint8Array(file.content)]), 'x');
+      const response = await fetch(`${service.url}/index?collection=direct`, { method: 'POST', body: form });
+      const { code = '' } = (await response.json()) as { code?: string };
+      direct[files.indexOf(file)] = response.ok ? 'stored' : code;
+    });
+    const expected = await storedHashes(service.url, 'direct');
+    const base = familyBytes(service.process.pid!);
+    const memory = watchPeak(service.process.pid!);
+    const [others, ours, unstable]: string[][] = [[], [], []];
+    let wrong = 0;
+    for (const [at, { name, send }] of entrances.entries()) {
+      let first: readonly string[] | undefined;
+      for (let round = 0; round < ROUNDS; round++) {
+        // Each time into a collection of its own: what is stored already would be answered without a look at it.
+        const answers = await send(`entrance-${at}-${round}`);
+        first ??= answers;
+        for (const [number, answer] of answers.entries()) {
+          const told = `${paths[number]} by ${name}: ${answer}, by itself ${direct[number]}`;
+          if (answer !== first[number]) unstable!.push(told);
+          if (OURS.includes(answer)) ours!.push(told);
+          // An archive inside an archive is refused as such, and is no picture by itself either.
+          if (answer !== direct[number] && !(direct[number] === 'UNSUPPORTED_FORMAT' && answer === 'ENTRY_REFUSED')) others!.push(told);
+        }
+        wrong += Number(JSON.stringify(await storedHashes(service.url, `entrance-${at}-${round}`)) !== JSON.stringify(expected));
+      }
+    }
+    const grownMiB = (memory.stop() - base) / 2 ** 20;
+    for (const line of [...others!, ...ours!, ...unstable!]) console.log(line);
+    record({
+      criterion: 'A21',
+      part: 'imports',
+      given: `${files.length} bad and odd files, ${ROUNDS} times each by ${entrances.map(({ name }) => name).join(', ')}; told against POST /index of each by itself`,
+      measures: [
+        atMost('answers that are faults of ours', ours!.length, 0),
+        atMost('files answered differently from one time to the next', unstable!.length, 0),
+        atMost('files answered otherwise than by POST /index', others!.length, 0),
+        atMost('collections that do not hold exactly what POST /index stored', wrong, 0),
+        below('growth of service and decoders to their peak', grownMiB, IMPORT_BUDGET_MIB, 'MiB'),
+        atMost('crashes', Number(service.process.exitCode !== null), 0),
+      ],
+    });
+  } finally {
+    await service.stop();
+    site.close();
+    await close();
+    await rm(data, { recursive: true, force: true });
+  }
+});

@@ -10,6 +10,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startService } from '../service-process.js';
 import { inLanes } from './lanes.js';
 import { atLeast, atMost, record } from './record.js';
@@ -109,6 +110,7 @@ test('no URL makes the service connect to this machine or a special network', as
           const responses = [
             await fetch(`${service.url}/search?url=${encodeURIComponent(url)}`, { headers }),
             await fetch(`${service.url}/search`, { method: 'POST', headers, body: JSON.stringify({ url }) }),
+            await fetch(`${service.url}/index`, { method: 'POST', headers, body: JSON.stringify({ url }) }),
           ];
           for (const response of responses) {
             asked += 1;
@@ -118,6 +120,8 @@ test('no URL makes the service connect to this machine or a special network', as
               wrong.push(`${isAllowed ? 'on' : 'off'} ${url}: ${response.status} ${code}`);
           }
         });
+        const stored = await importedOf(service.url, headers, urls);
+        if (stored > 0) wrong.push(`${stored} stored by an import job`);
         assert.equal(await service.stop(), 0);
       } finally {
         service.process.kill('SIGKILL');
@@ -126,9 +130,9 @@ test('no URL makes the service connect to this machine or a special network', as
     for (const line of wrong) console.log(line);
     record({
       criterion: 'A25',
-      given: `${urls.length} URLs (${HOSTS.length} spellings of hosts), by link and by JSON, with fetching on and off; redirects, rebinding and DNS are in the tests of src/fetching; XXE in A24`,
+      given: `${urls.length} URLs (${HOSTS.length} spellings of hosts), by link, by JSON to search and to store, and in import jobs, with fetching on and off; redirects, rebinding and DNS are in the tests of src/fetching; XXE in A24`,
       measures: [
-        atLeast('requests', asked, 4 * urls.length),
+        atLeast('requests', asked, 6 * urls.length),
         atMost('connections to the canary', hits, 0),
         atMost('answers other than 4xx', wrong.length, 0),
         atMost(
@@ -144,3 +148,21 @@ test('no URL makes the service connect to this machine or a special network', as
     await rm(folder, { recursive: true, force: true });
   }
 });
+
+/** How many of the URLs an import job stores, each in a job of its own, since one that is no URL refuses its job whole. */
+async function importedOf(service: string, headers: Readonly<Record<string, string>>, urls: readonly string[]): Promise<number> {
+  let stored = 0;
+  await inLanes(urls, 4, async (url) => {
+    const response = await fetch(`${service}/imports`, { method: 'POST', headers, body: JSON.stringify({ urls: [url] }) });
+    type Job = { readonly id: string; readonly status: string; readonly counts: { readonly added: number; readonly existing: number } };
+    let job = (await response.json()) as Job;
+    assert.ok(response.status < 500, `${url}: ${response.status}`);
+    if (response.status !== 202) return;
+    while (job.status === 'running') {
+      await sleep(50);
+      job = (await (await fetch(`${service}/imports/${job.id}`, { headers })).json()) as Job;
+    }
+    stored += job.counts.added + job.counts.existing;
+  });
+  return stored;
+}

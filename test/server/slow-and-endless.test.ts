@@ -22,7 +22,10 @@ const MULTIPART_START =
 const requestLine = (path: string, ...headers: readonly string[]): string =>
   [`POST ${path} HTTP/1.1`, 'host: localhost', ...headers, '', ''].join('\r\n');
 
-/** Writes until the connection closes or the bound is reached, as fast as the other side reads; returns the bytes handed over. */
+/**
+ * Writes until the connection closes or the bound is reached, as fast as the other side reads; returns the bytes handed over. What has come in is read before each
+ * write: a write that meets a reset makes Node drop an answer that it has not read yet, and on a busy machine both may arrive together.
+ */
 async function pour(client: RawConnection, chunk: Buffer, bound: number): Promise<number> {
   let sent = 0;
   let isClosed = false;
@@ -30,6 +33,7 @@ async function pour(client: RawConnection, chunk: Buffer, bound: number): Promis
     isClosed = true;
   });
   while (!isClosed && sent < bound) {
+    await new Promise((resolve) => setImmediate(resolve));
     sent += chunk.length;
     if (!client.socket.write(chunk)) await Promise.race([once(client.socket, 'drain').catch(() => {}), client.closed]);
   }
@@ -99,8 +103,10 @@ test('with a wrong key almost nothing of the body is read', async (context) => {
 });
 
 test('bodies and headers that come too slowly are answered 408 and closed, while honest clients are served', async (context) => {
-  const server = await startApplication(context, { headersTimeoutMs: 500, requestTimeoutMs: 1000 });
+  const server = await startApplication(context, { headersTimeoutMs: 1000, requestTimeoutMs: 3000 });
   const { port, url } = await server.listen();
+  // The first picture waits for the decoder to start, which on a busy machine takes longer than a request may.
+  await eventually(async () => (await fetch(`${url}/search`, { method: 'POST', ...body(await picture(1)) })).status === 200);
   const half = await openRaw(port);
   half.socket.write(`${requestLine('/search', 'content-type: image/png', 'content-length: 1000')}abc`);
   const form = await openRaw(port);

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { constants, getPriority, setPriority } from 'node:os';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +8,7 @@ import { THUMBNAIL_SIZE_MAX } from './decode-image.js';
 import { type DecodedHead, type DecoderReply, type DecodeWishes, FrameReader, writeFrame } from './decoder-messages.js';
 import type { CopyTraits, DecodedImage, DecodedView } from './image-decoder.js';
 import { DIHEDRAL_VARIANTS, type DihedralHashes } from './perceptual-hash.js';
+import { CPU_TICK_MS, isRunnable, processorMs } from './process-activity.js';
 import { SKETCH_SIDE } from './sketch.js';
 
 export type DecoderChildOptions = {
@@ -175,7 +175,7 @@ export class DecoderChild {
 
   /**
    * The limit is on the processor time that the image costs, or its verdict would depend on what else the machine does. A decoder that has done nothing since it was
-   * last looked at hangs; one that works and is given too little of the machine has a few times the limit by the clock.
+   * last looked at, and does not wait for a processor, hangs; one that is given too little of the machine has a few times the limit by the clock.
    */
   #limitDecodeTime(): void {
     const { decodeTimeoutMs } = this.#options;
@@ -187,7 +187,7 @@ export class DecoderChild {
       const usedMs = processorMs(this.pid) - cpuAtStart;
       const leftMs = decodeTimeoutMs - usedMs;
       // Where processor time cannot be read, it is NaN, and the clock alone decides.
-      if (!(leftMs > CPU_TICK_MS) || usedMs - usedBefore <= CPU_TICK_MS) {
+      if (!(leftMs > CPU_TICK_MS) || (usedMs - usedBefore <= CPU_TICK_MS && !isRunnable(this.pid))) {
         const message = `The image took longer than ${decodeTimeoutMs} ms to decode (LIKENESS_DECODE_TIMEOUT_MS).`;
         this.#killFor(new SearchError('DECODE_TIMEOUT', message));
       } else if (elapsedMs >= STARVED_TIMES * decodeTimeoutMs) {
@@ -245,8 +245,6 @@ const ALLOCATOR = {
 };
 /** By the clock a decode may take so many times its limit of processor time. */
 const STARVED_TIMES = 3;
-/** Linux counts processor time in ticks of this length. */
-const CPU_TICK_MS = 10;
 const LEAST_PRIORITY = constants.priority.PRIORITY_LOW;
 /** Of V8 alone; pictures lie outside it. */
 const HEAP_MIB = 128;
@@ -281,15 +279,4 @@ function readImage(head: DecodedHead, body: Uint8Array, wishes: DecodeWishes, se
 function takeTraits(size: { readonly width: number; readonly height: number }, take: (bytes: number) => Uint8Array): CopyTraits {
   const hashes = Object.fromEntries(DIHEDRAL_VARIANTS.map((variant) => [variant, take(HASH_BYTES)])) as DihedralHashes; // one of each
   return { hashes, sketch: { ...size, grey: take(size.width * size.height) } };
-}
-
-/** Processor milliseconds that a process has used so far; NaN where the system does not tell (no /proc, or the process has gone). */
-function processorMs(pid: number | undefined): number {
-  try {
-    // utime and stime are the 14th and 15th field; the name in the 2nd may hold spaces and ends in ')'.
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-    return (Number(fields[11]) + Number(fields[12])) * CPU_TICK_MS;
-  } catch {
-    return Number.NaN;
-  }
 }

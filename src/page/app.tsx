@@ -31,17 +31,11 @@ export function App({ locals }: { readonly locals: LocalPictures }) {
   const [theme, nextTheme] = useTheme();
   const client = useMemo(() => pageClient(apiKey), [apiKey]);
   const receiver = useRef<(incoming: Incoming) => void>(undefined);
-  const service: Service = {
-    client,
-    apiKey,
-    locals,
-    address,
-    navigate,
-    announce: setHeard,
-    askForKey: setKeyReason,
-    toast: showToast,
-    receiver,
-  };
+  // One object until something in it changes: every picture of the page listens to it.
+  const service = useMemo<Service>(
+    () => ({ client, apiKey, locals, address, navigate, announce: setHeard, askForKey: setKeyReason, toast: showToast, receiver }),
+    [client, apiKey, locals, address, navigate, showToast],
+  );
 
   const receive = useCallback(
     (incoming: Incoming) => {

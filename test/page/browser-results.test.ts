@@ -61,7 +61,7 @@ test('selected pictures are tagged, found by a filter on the tag, and untagged',
 });
 
 test('results are taken along as JSON and as CSV, all of them or the selected ones', { skip }, async () => {
-  const { page, faults, close } = await open('/?id=shoes-04.jpg&k=20');
+  const { page, faults, close } = await open('/?id=shoes-04.jpg&k=100');
   await settled(page);
   const save = async (button: ReturnType<Page['getByRole']>): Promise<{ readonly name: string; readonly text: string }> => {
     const [download] = await Promise.all([page.waitForEvent('download'), button.click()]);
@@ -77,7 +77,7 @@ test('results are taken along as JSON and as CSV, all of them or the selected on
   };
   assert.equal(exported.search, page.url());
   assert.deepEqual(exported.results.map(({ id }) => id).sort(), ids.toSorted());
-  const answered = (await (await fetch(`${stage.service.url}/search?id=shoes-04.jpg&k=20&groups=true`)).json()) as {
+  const answered = (await (await fetch(`${stage.service.url}/search?id=shoes-04.jpg&k=100&groups=true`)).json()) as {
     readonly encoder: { readonly name: string };
     readonly results: readonly { readonly id: string; readonly score: number; readonly band: { readonly name: string } }[];
   };

@@ -53,7 +53,11 @@ test('without an accelerator', async () => {
           0,
         ),
         atLeast('least cosine between the embeddings of two runtimes', Math.min(...cosines), 0.999),
-        atMost('another encoder not refused', Number(other.exitCode === 0 || !/was made with encoder .* cannot be compared/s.test(other.output)), 0),
+        atMost(
+          'another encoder not refused',
+          Number(other.exitCode === 0 || !/was made with encoder .* cannot be compared/s.test(other.output)),
+          0,
+        ),
       ],
     });
   } finally {

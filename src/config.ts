@@ -62,7 +62,7 @@ export const SETTINGS = {
     min: 0,
     max: 1e9,
     unit: 'images a minute',
-    description: 'Images one key or address may send; 0 sets no limit.',
+    description: 'Images one key or address may send, ten seconds of it at once; 0 sets no limit.',
   }),
   maxUploadBytes: integer({ default: 10 * MEBIBYTE, min: 1024, max: 1024 * MEBIBYTE, unit: 'bytes', description: 'Largest image file.' }),
   maxFilesPerRequest: integer({ default: 32, min: 1, max: 1000, description: 'Most files in one POST /index.' }),

@@ -85,6 +85,8 @@ export type Application = {
 };
 
 const MAX_CALLERS = 10_000;
+/** A caller may send ten seconds' worth of his quota at once, and as many images as one request holds; a whole minute's at once is a flood. */
+const BURSTS_A_MINUTE = 6;
 /** Nobody needs the machine when no image is on its way and no request has ended for so long: a user's next search comes no sooner. */
 const QUIET_MS = 250;
 /** Of a full batch, the share that may be on its way to the encoder beside what the decoders hold: large enough for batches, small enough for fair turns. */
@@ -121,7 +123,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   const gate = createGate({ keys, trustsProxy: settings.trustProxy !== '', allowsOrigin });
   const quota = createTokenBuckets({
     perMinute: settings.rateLimit,
-    burst: settings.rateLimit,
+    burst: Math.min(settings.rateLimit, Math.max(settings.maxFilesPerRequest, Math.ceil(settings.rateLimit / BURSTS_A_MINUTE))),
     maxCallers: MAX_CALLERS,
     now: () => performance.now(),
   });

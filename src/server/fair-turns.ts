@@ -37,6 +37,11 @@ export type FairTurnsOptions = {
  * who comes anew. Source: Choudhury & Hahne 1998, Dynamic queue length thresholds for shared-memory packet switches.
  */
 const SHARE_OF_REST = 4;
+/**
+ * A caller who holds nothing may find this much more room. The room shrinks at once where pictures turn slow, and those who fill it keep their places; the one
+ * who comes now and then, whose turn would be next, is not to be refused for that.
+ */
+const NEWCOMERS_ROOM = 1.25;
 /** So many places there always are, whatever a wait would be: a burst of large pictures is slow, not wrong. */
 const ALWAYS_PLACES = 32;
 /** Milliseconds of one place before any was measured. */
@@ -59,11 +64,11 @@ export function createFairTurns(options: FairTurnsOptions): FairTurns {
   /** What the caller had been given whose turn came last: a newcomer starts from here, neither owing nor owed. */
   let level = 0;
 
-  const ceiling = (): number => Math.min(limit, Math.max(ALWAYS_PLACES, Math.floor(maxWaitMs / pace.msPerPlace)));
+  const ceiling = (waitMs: number): number => Math.min(limit, Math.max(ALWAYS_PLACES, Math.floor(waitMs / pace.msPerPlace)));
 
   const demandRoom = (caller: Caller, places: number): void => {
-    const rest = ceiling() - held;
     const own = queues.get(caller)?.held ?? 0;
+    const rest = ceiling(own === 0 ? NEWCOMERS_ROOM * maxWaitMs : maxWaitMs) - held;
     if (places <= rest && own + places <= SHARE_OF_REST * rest) return;
     const retryAfterSeconds = Math.max(1, Math.ceil((held * pace.msPerPlace) / 1000));
     const whose = own + places > SHARE_OF_REST * rest ? `, ${own} of them this caller's` : '';

@@ -66,16 +66,22 @@ export function createRequestLedger(options: {
       const entry: Entry = { startedAt: performance.now(), request, life: undefined, isClosed: false, error: undefined };
       entries.set(request, entry);
       open.add(entry);
-      reply.raw.once('close', () => {
+      const { socket } = request.raw;
+      const end = (): void => {
+        if (entry.isClosed) return;
         open.delete(entry);
         entry.isClosed = true;
+        socket.off('close', end);
         const isAborted = !reply.raw.writableEnded;
         if (entry.life !== undefined) {
           clearTimeout(entry.life.timer);
           if (isAborted) entry.life.controller.abort(new ClientGoneError());
         }
         options.onEnd(request, reply, { elapsedMs: performance.now() - entry.startedAt, isAborted, error: entry.error });
-      });
+      };
+      reply.raw.once('close', end);
+      // An answer that waits behind another on its connection hears nothing when that ends.
+      socket.once('close', end);
     },
     lifeOf(request) {
       const entry = entryOf(request);

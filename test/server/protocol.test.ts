@@ -164,3 +164,18 @@ test('naughty strings as file name, id, metadata, filter and path are data or a 
 function wellFormed(text: string): string {
   return text.replace(/\p{Cs}/gu, '\ufffd');
 }
+
+test('requests sent ahead are answered in turn; a connection that sends too many is closed', async (context) => {
+  const server = await startApplication(context);
+  const { port } = await server.listen();
+  const polite = await openRaw(port);
+  polite.socket.write('GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(30));
+  await eventually(() => (polite.received().match(/HTTP\/1\.1 200/g) ?? []).length === 30);
+  polite.socket.destroy();
+  const flood = await openRaw(port);
+  flood.socket.write('GET /images?limit=100 HTTP/1.1\r\nhost: localhost\r\n\r\n'.repeat(200));
+  await flood.closed;
+  assert.ok((flood.received().match(/HTTP\/1\.1/g) ?? []).length <= 32);
+  await eventually(() => server.log.some((line) => line.includes('ahead of their answers')));
+  await eventually(async () => (await server.ask({ url: '/metrics' })).body.includes('likeness_requests_in_flight 1\n'));
+});

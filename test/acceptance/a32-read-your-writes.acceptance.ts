@@ -11,7 +11,8 @@ import { startService } from '../service-process.js';
 import { inLanes } from './lanes.js';
 import { atMost, record } from './record.js';
 
-const TIMES = 10_000;
+/** As the criterion says, or ACCEPTANCE_TIMES where somebody has less time; the record tells which. */
+const TIMES = Number(process.env.ACCEPTANCE_TIMES ?? 10_000);
 const LANES = 4;
 
 test(`${TIMES} times: what was indexed is found by the next search, what was removed by none`, async () => {

@@ -6,7 +6,8 @@ import { FITTED_SCORES, type ShippedScores } from '../encoder/score-defaults.js'
 import type { ScoreFit } from '../matching/fit-score-model.js';
 import { type ScoreModel, UNFITTED_SCORES } from '../matching/score-model.js';
 import { DerivedFiles } from './derived-files.js';
-import { type CollectionFit, createPace, type FitSize, fitCollection } from './fit-collection.js';
+import { type CollectionFit, type FitSize, fitCollection } from './fit-collection.js';
+import { createIdlePace } from './idle-pace.js';
 import { startScoreChild } from './score-child.js';
 import type { OpenCollection, RouteCatalogue } from './tenancy.js';
 
@@ -90,7 +91,7 @@ export function createCollectionScores(parts: {
     ...{ folder: parts.folder, encoderId, format: 'likeness scores 1', extension: 'scores', schema: Kept, bytesMax: FILE_BYTES_MAX },
   });
   const closing = new AbortController();
-  const pace = createPace({ isQuiet, signal: closing.signal });
+  const pace = createIdlePace({ isQuiet, signal: closing.signal });
   const held = new Map<string, KeptScores>();
   /** Until when a collection is left alone after a failure, by performance.now(). */
   const restUntil = new Map<string, number>();

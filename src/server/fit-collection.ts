@@ -1,6 +1,4 @@
 /** What the scores of one collection mean: searches it with edits of its own pictures, and fits curves to what they find. */
-import { performance } from 'node:perf_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ImageId, Neighbour } from '../catalogue/catalogue.js';
 import type { Encoder } from '../encoder/encoder.js';
 import { COPY_ATTACKS } from '../images/copy-attacks.js';
@@ -9,15 +7,13 @@ import type { ScoredPair, ScoreFit, ScoreMeasure } from '../matching/fit-score-m
 import { NEAR_PRECISION, type ScoreModel } from '../matching/score-model.js';
 import { seededRandom, shuffledIndices } from '../seeded-random.js';
 import { distanceOf, speaks } from './hash-evidence.js';
+import type { IdlePace } from './idle-pace.js';
 import { type ScoreChild, ScoreTaskError } from './score-child.js';
 import type { EditedPicture } from './score-process.js';
 import type { OpenCollection, RouteCatalogue } from './tenancy.js';
 
 /** How many pictures are edited to fit on, and how many others to judge the fit by. */
 export type FitSize = { readonly fitted: number; readonly heldOut: number };
-
-/** Waits until nobody else needs the machine, then works. */
-export type Pace = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** A fit, undefined where the encoder's curves are the more careful ones; what was `tried`, and what the encoder's are worth on the same held-out pictures. */
 export type CollectionFit = {
@@ -47,7 +43,7 @@ export async function fitCollection(parts: {
   readonly size: FitSize;
   /** What came with the encoder, which a fit must not be worse than. */
   readonly model: ScoreModel;
-  readonly pace: Pace;
+  readonly pace: IdlePace;
 }): Promise<CollectionFit> {
   const { catalogue, child, collection, size, model, pace } = parts;
   const sample = await pace(() => catalogue.sample(collection, { size: SAMPLE, seed: SEED }));
@@ -145,31 +141,4 @@ async function copiesOf(
     if (!are.includes(true)) break;
   }
   return known;
-}
-
-const POLL_MS = 50;
-const POLL_MS_MIN = 1;
-const REST_MS_MAX = 1000;
-
-/**
- * Works only while `isQuiet`, and rests after each piece of work as long as it took (a second at most): half of the machine at the very most, and none of it
- * while others are busy. Rejects with the signal's reason.
- */
-export function createPace(options: { readonly isQuiet: () => boolean; readonly signal: AbortSignal }): Pace {
-  const { isQuiet, signal } = options;
-  let restUntil = 0;
-  return async (work) => {
-    for (;;) {
-      signal.throwIfAborted();
-      const restMs = restUntil - performance.now();
-      if (restMs <= 0 && isQuiet()) break;
-      await sleep(Math.max(POLL_MS_MIN, Math.min(POLL_MS, restMs > 0 ? restMs : POLL_MS)), undefined, { signal, ref: false });
-    }
-    const startedAt = performance.now();
-    try {
-      return await work();
-    } finally {
-      restUntil = performance.now() + Math.min(REST_MS_MAX, performance.now() - startedAt);
-    }
-  };
 }

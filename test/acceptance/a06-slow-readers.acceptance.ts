@@ -7,8 +7,11 @@ import { openClient } from './raw-clients.js';
 import { atMost, below, figure, record, seedOf } from './record.js';
 
 const READERS = 200;
-/** Requests that each sends at once: as many as one connection may have unanswered, and far more; each answer is some 40 kB. */
-const PIPELINED = [32, 500];
+/** Requests that each sends at once: one, as many as one connection may have unanswered, and far more; each answer is some 40 kB. */
+const PIPELINED = [1, 32, 500];
+/** Why the growth may be missed where clients send ahead. */
+const SENT_AHEAD =
+  'what is read ahead of a connection in one chunk becomes objects of Node and Fastify before it can be refused, 6,400 or 100,000 requests here; garbage that V8 leaves lying until it needs the room';
 const LIMIT_SECONDS = 60;
 const REQUEST = 'GET /images?limit=100 HTTP/1.1\r\nhost: localhost\r\n\r\n';
 
@@ -38,10 +41,10 @@ for (const pipelined of PIPELINED) {
       record({
         criterion: 'A6',
         part: `${pipelined}-ahead`,
-        given: `${READERS} clients send ${pipelined} requests each for 100 records and never read an answer`,
+        given: `${READERS} clients send ${pipelined === 1 ? 'one request' : `${pipelined} requests`} each for 100 records and never read an answer`,
         seed,
         measures: [
-          below('growth of resident memory', (peak - before) / 2 ** 20, 50, 'MiB'),
+          below('growth of resident memory', (peak - before) / 2 ** 20, 50, 'MiB', pipelined > 1 ? SENT_AHEAD : undefined),
           atMost('last of them closed after', openAfterMs / 1000, LIMIT_SECONDS, 's'),
           atMost('GET /healthz not answered 200', Number(health.status !== 200), 0),
           figure('resident memory before', before / 2 ** 20, 'MiB'),

@@ -36,6 +36,10 @@ async function sideBySide(load: {
   return { greedy, modest };
 }
 
+/** Why a modest key may wait a little longer than alone although the quota holds. */
+const SHARED_PROCESSORS =
+  'what the greedy key may send, 10 pictures a second, is in the decoders or the encoder when some of the modest pictures come, which wait for the rest of it: a few milliseconds each, on two processors that the load generator shares';
+
 const harm = (alone: LoadSummary, together: LoadSummary): readonly Measure[] => [
   atMost("modest key's searches refused or failed", together.sent - together.accepted, 0),
   figure("modest key's p99 alone", alone.p99, 'ms'),
@@ -61,7 +65,7 @@ test('a key at ten times its quota harms no one', async () => {
       seed: SEED,
       measures: [
         atLeast('greedy key answered 429 or 503', (100 * together.greedy.refused) / together.greedy.sent, 85, '%'),
-        below("modest key's p99 / alone", together.modest.p99 / alone.p99, 1.2),
+        below("modest key's p99 / alone", together.modest.p99 / alone.p99, 1.2, '', SHARED_PROCESSORS),
         ...harm(alone, together.modest),
       ],
     });

@@ -1,6 +1,6 @@
 /**
  * Is one picture an edited copy of another? They are laid on each other as well as can be (crop, border, mirror, scale), then compared block by
- * block in fine detail, where pictures that are merely alike differ. Pure arithmetic on sketches, a few milliseconds a pair.
+ * block in fine detail, where pictures that are merely alike differ. Pure arithmetic on sketches, a millisecond or two a pair.
  */
 import { agreementOf, BLOCK } from './block-agreement.js';
 import { findWindows, type Guess, type Searchable, searchable } from './find-window.js';
@@ -19,12 +19,11 @@ export type Alignment = {
 export type AlignmentQuery = { readonly upright: Searchable; readonly mirrored: Searchable };
 
 /**
- * Below this correlation at low resolution a guess is not looked at closely. Measured on 40 photographs: 98 % of crops to half the area lie above,
- * and milder edits all but always; of the nearest other pictures about 85 % lie below.
+ * Below these correlations at low resolution a guess is not looked at closely. Measured on 40 photographs: 98 % of crops to half the area lie above,
+ * and milder edits all but always; of the nearest other pictures about 85 % lie below. Less is asked where the one picture is all of the other: a bold
+ * stamp costs correlation, and there is only one such guess.
  */
-const GUESS_MIN = 0.7;
-/** The same where the one picture is all of the other: a bold stamp costs correlation, and there is only one such guess. */
-const WHOLE_GUESS_MIN = 0.4;
+const PROMISING = { correlationMin: 0.7, wholeMin: 0.4 } as const;
 /** Guesses looked at closely, and the agreement at which no further one is. */
 const GUESSES = 3;
 const AGREEMENT_ENOUGH = 0.8;
@@ -40,14 +39,11 @@ export function alignmentQuery(sketch: Sketch): AlignmentQuery {
 export function alignPictures(query: AlignmentQuery, stored: Sketch): Alignment | undefined {
   const other = searchable(planeOf(stored));
   const guesses = [query.upright, query.mirrored].flatMap((view) => [
-    ...findWindows(view, other).map((guess) => ({ ...guess, view, isPart: true })),
-    ...findWindows(other, view).map((guess) => ({ ...guess, view, isPart: false })),
+    ...findWindows(view, other, PROMISING).map((guess) => ({ ...guess, view, isPart: true })),
+    ...findWindows(other, view, PROMISING).map((guess) => ({ ...guess, view, isPart: false })),
   ]);
-  const isPromising = ({ correlation, box }: Guess): boolean =>
-    correlation >= (box.width === 1 && box.height === 1 ? WHOLE_GUESS_MIN : GUESS_MIN);
-  const promising = guesses.filter(isPromising).sort((a, b) => b.correlation - a.correlation);
   let best: Alignment | undefined;
-  for (const { view, isPart, ...guess } of promising.slice(0, GUESSES)) {
+  for (const { view, isPart, ...guess } of guesses.sort((a, b) => b.correlation - a.correlation).slice(0, GUESSES)) {
     const { box, agreement } = isPart ? mended(view.plane, other.plane, guess) : mended(other.plane, view.plane, guess);
     if (best !== undefined && agreement <= best.agreement) continue;
     const mirrored = view === query.mirrored;

@@ -21,43 +21,56 @@ export function planeOf({ width, height, grey }: Sketch, mirrored = false): Plan
 
 /** The plane at another size: each pixel the mean of what it covers, or a straight line between neighbours where it grows. */
 export function resized(plane: Plane, width: number, height: number): Plane {
+  const { values: source } = plane;
   const across = axisWeights(plane.width, width);
   const down = axisWeights(plane.height, height);
   const narrow = new Float32Array(width * plane.height);
-  for (let y = 0; y < plane.height; y++) {
-    for (let x = 0; x < width; x++) {
-      const { start, weights } = across[x]!;
+  for (let x = 0; x < width; x++) {
+    const [start, end, first] = [across.starts[x]!, across.starts[x]! + across.counts[x]!, x * across.taps];
+    for (let y = 0; y < plane.height; y++) {
+      const row = y * plane.width;
       let sum = 0;
-      for (let i = 0; i < weights.length; i++) sum += weights[i]! * plane.values[y * plane.width + start + i]!;
+      for (let from = row + start, tap = first; from < row + end; from++, tap++) sum += across.weights[tap]! * source[from]!;
       narrow[y * width + x] = sum;
     }
   }
   const values = new Float32Array(width * height);
   for (let y = 0; y < height; y++) {
-    const { start, weights } = down[y]!;
-    for (let i = 0; i < weights.length; i++) {
-      const weight = weights[i]!;
-      const from = (start + i) * width;
+    for (let i = 0; i < down.counts[y]!; i++) {
+      const weight = down.weights[y * down.taps + i]!;
+      const from = (down.starts[y]! + i) * width;
       for (let x = 0; x < width; x++) values[y * width + x]! += weight * narrow[from + x]!;
     }
   }
   return { width, height, values };
 }
 
-type Weights = { readonly start: number; readonly weights: readonly number[] };
+/** What each new pixel is made of: `counts` old ones from `starts` on, their weights in rows of `taps`. */
+type AxisWeights = { readonly taps: number; readonly starts: Int32Array; readonly counts: Int32Array; readonly weights: Float64Array };
 
-function axisWeights(from: number, to: number): Weights[] {
+function axisWeights(from: number, to: number): AxisWeights {
   const step = from / to;
   const reach = Math.max(1, step);
-  return Array.from({ length: to }, (_, at) => {
+  const taps = 2 * Math.ceil(reach) + 2;
+  const starts = new Int32Array(to);
+  const counts = new Int32Array(to);
+  const weights = new Float64Array(to * taps);
+  for (let at = 0; at < to; at++) {
     const centre = (at + 0.5) * step;
     const first = Math.max(0, Math.floor(centre - reach));
-    const last = Math.min(from - 1, Math.ceil(centre + reach));
+    const count = Math.min(from - 1, Math.ceil(centre + reach)) - first + 1;
+    let sum = 0;
     // A tent as wide as the step on either side: the mean of what is covered, softened, or linear interpolation where the plane grows.
-    const weights = Array.from({ length: last - first + 1 }, (_, i) => Math.max(0, 1 - Math.abs(first + i + 0.5 - centre) / reach));
-    const sum = weights.reduce((total, weight) => total + weight, 0);
-    return { start: first, weights: weights.map((weight) => weight / sum) };
-  });
+    for (let i = 0; i < count; i++) {
+      const weight = Math.max(0, 1 - Math.abs(first + i + 0.5 - centre) / reach);
+      weights[at * taps + i] = weight;
+      sum += weight;
+    }
+    for (let i = 0; i < count; i++) weights[at * taps + i]! /= sum;
+    starts[at] = first;
+    counts[at] = count;
+  }
+  return { taps, starts, counts, weights };
 }
 
 /** Sums of values and of their squares over every rectangle from the corner: [height + 1, width + 1]. */
@@ -81,6 +94,20 @@ export function runningSums({ width, height, values }: Plane): RunningSums {
     }
   }
   return { sums, squares };
+}
+
+/** The mean of the square of `side` pixels that begins at each pixel of a plane; 0 where it would reach beyond the border. */
+export function blockMeans({ width, height }: Plane, { sums }: RunningSums, side: number): Float32Array {
+  const stride = width + 1;
+  const means = new Float32Array(width * height);
+  for (let y = 0; y + side <= height; y++) {
+    for (let x = 0; x + side <= width; x++) {
+      const top = y * stride + x;
+      const bottom = top + side * stride;
+      means[y * width + x] = (sums[bottom + side]! - sums[bottom]! - sums[top + side]! + sums[top]!) / (side * side);
+    }
+  }
+  return means;
 }
 
 /** The part of a field under a box, at the size of a patch; beyond the border it goes on as at the border. */

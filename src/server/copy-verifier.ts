@@ -13,7 +13,7 @@ export type CopyVerifier = {
   close(): Promise<void>;
 };
 
-/** Longest that one query keeps the thread. Some 5 ms a candidate are usual. */
+/** Longest that one query keeps the thread. Some 2 ms a candidate are usual. */
 const BUDGET_MS = 250;
 /** Queries that may wait; one more goes unverified. */
 const WAITING_MAX = 8;

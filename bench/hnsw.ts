@@ -7,7 +7,7 @@
 import { CollectionIndex } from '../src/catalogue/collection-index.js';
 import { ExactIndex } from '../src/catalogue/exact-index.js';
 import { HnswIndex } from '../src/catalogue/hnsw-index.js';
-import { SETTINGS } from '../src/config.js';
+import { SETTINGS } from '../src/settings.js';
 import { cifarEmbeddings } from './cifar-embeddings.js';
 import { figureOf, show, timeOf } from './measuring.js';
 

@@ -11,12 +11,12 @@ import hnswlib from 'hnswlib-node';
 import sharp from 'sharp';
 import type { NewImage } from '../src/catalogue/catalogue.js';
 import { openCatalogue } from '../src/catalogue/open-catalogue.js';
-import { SETTINGS } from '../src/config.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { openEncoder } from '../src/encoder/open-encoder.js';
 import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
 import { createDecoderPool } from '../src/images/decoder-pool.js';
 import type { Pixels } from '../src/images/pixels.js';
+import { SETTINGS } from '../src/settings.js';
 import { cifarEmbeddings } from './cifar-embeddings.js';
 import { compare, show } from './measuring.js';
 

@@ -13,8 +13,8 @@ import type { KeyFlags } from './commands/key.js';
 import type { SearchFlags } from './commands/search.js';
 import type { RestoreFlags, SnapshotFlags } from './commands/snapshot.js';
 import type { TrainFlags } from './commands/train.js';
-import { flagOf, SETTINGS, type Setting, type SettingName, variableOf } from './config.js';
 import { requireNativeModules } from './native-modules.js';
+import { flagOf, SETTINGS, type Setting, type SettingName, variableOf } from './settings.js';
 
 const MEBIBYTE = 1024 * 1024;
 const PICTURES = 'folder of pictures, folder of CIFAR-10 binary batches, or cifar10 (downloaded once)';

@@ -1,4 +1,4 @@
-import { flagOf, SETTINGS, type Setting, type SettingName, variableOf } from './config.js';
+import { flagOf, SETTINGS, type Setting, type SettingName, variableOf } from './settings.js';
 
 /** docs/settings.md: the table for people. */
 export function settingsDocument(): string {
@@ -11,7 +11,7 @@ export function settingsDocument(): string {
   return `# Settings
 
 Every setting is a flag of \`likeness serve\` and an environment variable; the flag wins. Wrong or unknown settings stop the start, all
-faults listed at once. This file is generated from \`src/config.ts\` (\`node dist/src/cli.js docs\`).
+faults listed at once. This file is generated from \`src/settings.ts\` (\`node dist/src/cli.js docs\`).
 
 | flag | variable | default | unit | what it sets |
 |---|---|---|---|---|

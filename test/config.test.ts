@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { flagOf, readSettings, SETTINGS, type SettingName, variableOf } from '../src/config.js';
+import { readSettings } from '../src/config.js';
+import { flagOf, SETTINGS, type SettingName, variableOf } from '../src/settings.js';
 import { settingsDocument } from '../src/settings-document.js';
 
 const names = Object.keys(SETTINGS) as SettingName[];

@@ -3,8 +3,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Catalogue } from '../catalogue/catalogue.js';
 import { openCatalogue } from '../catalogue/open-catalogue.js';
-import { SETTINGS } from '../config.js';
 import { readSavedEncoder } from '../encoder/saved-encoder.js';
+import { SETTINGS } from '../settings.js';
 
 /** Flags of `likeness export`. */
 export type ExportFlags = {

@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { FastifyRequest } from 'fastify';
-import type { Settings } from '../config.js';
 import { SearchError } from '../errors.js';
+import type { Settings } from '../settings.js';
 import { createTokenBuckets } from './token-buckets.js';
 
 const ROLES = ['read', 'write', 'admin'] as const;

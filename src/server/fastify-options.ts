@@ -1,7 +1,7 @@
 /** How Fastify and Node's HTTP server below it are set up: limits of time and size that hold before any route is known. */
 import { randomUUID } from 'node:crypto';
 import { type FastifyHttpOptions, LogController, type RawServerDefault } from 'fastify';
-import type { Settings } from '../config.js';
+import type { Settings } from '../settings.js';
 import { answerClientError, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import { type LogOptions, loggerOptions } from './logging.js';
 import type { Monitoring } from './monitoring.js';

@@ -1,7 +1,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify from 'fastify';
-import type { Settings } from '../config.js';
 import { SearchError } from '../errors.js';
+import type { Settings } from '../settings.js';
 import { answerClientError, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import type { Monitoring } from './monitoring.js';
 import { metricsRoutes } from './routes/metrics.js';

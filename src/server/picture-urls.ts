@@ -1,8 +1,9 @@
 /** Pictures named by URL, for the routes: off unless the operator allows it, counted against the memory of uploads like any other picture. */
-import type { Settings } from '../config.js';
+
 import { SearchError } from '../errors.js';
 import { parsePorts } from '../fetching/checked-url.js';
 import { createUrlFetcher, type UrlFetcher } from '../fetching/url-fetcher.js';
+import type { Settings } from '../settings.js';
 import { type Budget, borrow } from './admission.js';
 import { toSearchError } from './error-answers.js';
 import type { Monitoring } from './monitoring.js';

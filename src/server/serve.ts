@@ -2,12 +2,12 @@
 import { join } from 'node:path';
 import { openCatalogue } from '../catalogue/open-catalogue.js';
 import { Snapshots } from '../catalogue/snapshots.js';
-import type { Settings } from '../config.js';
 import type { Device } from '../encoder/encoder.js';
 import { openEncoder } from '../encoder/open-encoder.js';
 import { readShippedScores } from '../encoder/score-defaults.js';
 import type { SearchError } from '../errors.js';
 import { createDecoderPool } from '../images/decoder-pool.js';
+import type { Settings } from '../settings.js';
 import { buildApp } from './app.js';
 import { type ApiKey, readApiKeys, refuseOpenDoors } from './auth.js';
 import { drain } from './drain.js';

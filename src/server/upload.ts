@@ -2,8 +2,8 @@
 import type { Readable } from 'node:stream';
 import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
-import type { Settings } from '../config.js';
 import { SearchError } from '../errors.js';
+import type { Settings } from '../settings.js';
 import { type Budget, borrow, type Loan } from './admission.js';
 import { declaredBytes } from './early-close.js';
 import { cleanFileName } from './names.js';

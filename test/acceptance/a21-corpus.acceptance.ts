@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SETTINGS } from '../../src/config.js';
+import { SETTINGS } from '../../src/settings.js';
 import { peakMemoryBytes, sharedData, startService } from '../service-process.js';
 import { type CorpusFile, corpusEntrances, serveFiles, storedHashes } from './corpus-entrances.js';
 import { inLanes } from './lanes.js';

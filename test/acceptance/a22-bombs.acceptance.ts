@@ -1,7 +1,7 @@
 /** Bombs (A22): small files that are huge pictures, twenty at once, beside honest clients. */
 import { test } from 'node:test';
 import sharp from 'sharp';
-import { SETTINGS } from '../../src/config.js';
+import { SETTINGS } from '../../src/settings.js';
 import { demoPictures, searches, withFilledService } from './filled-service.js';
 import { closedLoop, type Hit, openLoop, quantile, summarise } from './load.js';
 import { watchPeak } from './process-memory.js';

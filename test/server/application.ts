@@ -13,7 +13,7 @@ import type { Catalogue } from '../../src/catalogue/catalogue.js';
 import type { ImportLedger } from '../../src/catalogue/import-records.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
 import { Snapshots } from '../../src/catalogue/snapshots.js';
-import { readSettings, type Settings } from '../../src/config.js';
+import { readSettings } from '../../src/config.js';
 import type { Encoder } from '../../src/encoder/encoder.js';
 import { createDecoderPool } from '../../src/images/decoder-pool.js';
 import type { ImageDecoder } from '../../src/images/image-decoder.js';
@@ -22,6 +22,7 @@ import type { FitPlan } from '../../src/server/collection-scores.js';
 import type { EncoderReport } from '../../src/server/encoder-report.js';
 import { createMonitoring, type Monitoring } from '../../src/server/monitoring.js';
 import type { App } from '../../src/server/server-context.js';
+import type { Settings } from '../../src/settings.js';
 import { createPooledEncoder, type PooledEncoder } from './pooled-encoder.js';
 
 /** Secrets of the keys that tests set. */

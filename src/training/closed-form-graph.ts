@@ -26,19 +26,68 @@ export type Stage = { readonly initializers: readonly OnnxTensor[]; readonly nod
 
 /** Whitened patches of less norm than this (typical: sqrt(n), about 10) are flat but for rounding; they are not blown up to norm 1. */
 const PATCH_NORM_MIN = 0.1;
+/** Codes of one picture that are held at once: 4 MiB. */
+const CODES_AT_ONCE = 1 << 20;
+const GROUP_STEP = 64;
 /** A picture of one colour has no local embedding: zeros are left zeros instead of 0 / 0. */
 const NORM_MIN = 1e-12;
 
 /** pixels [B, 3, side, side] -> codes [B, K, P, P]: the cosine of each whitened patch with each atom, less the threshold, where positive. */
 export function codeStage(dictionary: PatchDictionary, options: ClosedFormOptions): Stage {
-  const { patch, hop, atoms, threshold } = options;
+  const { initializers, nodes } = patchStage(dictionary, options);
+  const { atoms } = options;
+  return {
+    initializers: [...initializers, thresholds(atoms, options)],
+    nodes: [...nodes, ...codeNodes({ atoms: 'atoms', thresholds: 'thresholds', codes: 'codes' })],
+    output: 'codes',
+  };
+}
+
+/**
+ * pixels [B, 3, side, side] -> pooled [B, K, S, S]: {@link codeStage}'s codes averaged over squares. Many atoms are taken in groups, each
+ * pooled before the next one is coded: thousands of codes at hundreds of places are megabytes for every picture of a batch.
+ */
+export function pooledStage(dictionary: PatchDictionary, options: ClosedFormOptions): Stage {
+  const { initializers, nodes } = patchStage(dictionary, options);
+  const sizes = groupSizes(options);
+  const pool = (codes: string, pooled: string): OnnxNode => {
+    const square = [options.pool, options.pool];
+    return { op: 'AveragePool', inputs: [codes], outputs: [pooled], attributes: { kernel_shape: square, strides: square } };
+  };
+  if (sizes.length === 1) {
+    const codes = codeStage(dictionary, options);
+    return { ...codes, nodes: [...codes.nodes, pool('codes', 'pooled')], output: 'pooled' };
+  }
+  const names = (name: string): string[] => sizes.map((_, group) => `${name}_${group}`);
+  return {
+    initializers: [
+      ...initializers,
+      { name: 'group_sizes', dims: [sizes.length], data: BigInt64Array.from(sizes, BigInt) },
+      ...sizes.map((size, group) => ({ ...thresholds(size, options), name: `thresholds_${group}` })),
+    ],
+    nodes: [
+      ...nodes,
+      // One tensor of atoms, whoever reads the file; ONNX Runtime cuts it up once, when it loads.
+      { op: 'Split', inputs: ['atoms', 'group_sizes'], outputs: names('atoms'), attributes: { axis: 0 } },
+      ...sizes.flatMap((_, group) => [
+        ...codeNodes({ atoms: `atoms_${group}`, thresholds: `thresholds_${group}`, codes: `codes_${group}` }),
+        pool(`codes_${group}`, `pooled_${group}`),
+      ]),
+      { op: 'Concat', inputs: names('pooled'), outputs: ['pooled'], attributes: { axis: 1 } },
+    ],
+    output: 'pooled',
+  };
+}
+
+/** pixels [B, 3, side, side] -> unit_patches [B, n, P, P]: whitened patches of norm 1. Brings the atoms along. */
+function patchStage(dictionary: PatchDictionary, options: ClosedFormOptions): Stage {
+  const { patch, hop, atoms } = options;
   const { patchValues: n } = closedFormGeometry(options);
   return {
     initializers: [
       { name: 'whitening', dims: [n, 3, patch, patch], data: dictionary.whitening },
       { name: 'patch_norm_min', dims: [], data: Float32Array.of(PATCH_NORM_MIN) },
       { name: 'atoms', dims: [atoms, n, 1, 1], data: dictionary.atoms },
-      { name: 'thresholds', dims: [atoms], data: new Float32Array(atoms).fill(-threshold) },
     ],
     nodes: [
       {
@@ -50,17 +99,35 @@ export function codeStage(dictionary: PatchDictionary, options: ClosedFormOption
       { op: 'ReduceL2', inputs: ['whitened'], outputs: ['patch_norm'], attributes: { axes: [1], keepdims: 1 } },
       { op: 'Max', inputs: ['patch_norm', 'patch_norm_min'], outputs: ['safe_patch_norm'] },
       { op: 'Div', inputs: ['whitened', 'safe_patch_norm'], outputs: ['unit_patches'] },
-      // A 1x1 convolution with bias and Relu: ONNX Runtime makes one pass of it.
-      { op: 'Conv', inputs: ['unit_patches', 'atoms', 'thresholds'], outputs: ['cosines'], attributes: { kernel_shape: [1, 1] } },
-      { op: 'Relu', inputs: ['cosines'], outputs: ['codes'] },
     ],
-    output: 'codes',
+    output: 'unit_patches',
   };
 }
 
-/** codes [B, K, P, P] -> features [B, E, S, S]: codes averaged over squares, projected, of L2 norm 1 at each place. */
+/** A 1x1 convolution with bias and Relu: ONNX Runtime makes one pass of it. */
+function codeNodes(names: { readonly atoms: string; readonly thresholds: string; readonly codes: string }): readonly OnnxNode[] {
+  const cosines = names.codes.replace('codes', 'cosines');
+  return [
+    { op: 'Conv', inputs: ['unit_patches', names.atoms, names.thresholds], outputs: [cosines], attributes: { kernel_shape: [1, 1] } },
+    { op: 'Relu', inputs: [cosines], outputs: [names.codes] },
+  ];
+}
+
+function thresholds(atoms: number, { threshold }: ClosedFormOptions): OnnxTensor {
+  return { name: 'thresholds', dims: [atoms], data: new Float32Array(atoms).fill(-threshold) };
+}
+
+/** How many atoms are coded at once: all, or as many, in whole vectors of the processor, as {@link CODES_AT_ONCE} allows. */
+function groupSizes(options: ClosedFormOptions): readonly number[] {
+  const { atoms } = options;
+  const { patchesAcross } = closedFormGeometry(options);
+  const most = Math.max(GROUP_STEP, Math.floor(CODES_AT_ONCE / patchesAcross ** 2 / GROUP_STEP) * GROUP_STEP);
+  return Array.from({ length: Math.ceil(atoms / most) }, (_, group) => Math.min(most, atoms - group * most));
+}
+
+/** pooled [B, K, S, S] -> features [B, E, S, S]: projected, of L2 norm 1 at each place. */
 export function featureStage(projection: CodeProjection, options: ClosedFormOptions): Stage {
-  const { pool, atoms, eigenvectors } = options;
+  const { atoms, eigenvectors } = options;
   return {
     initializers: [
       { name: 'code_projection', dims: [eigenvectors, atoms, 1, 1], data: projection.weights },
@@ -68,7 +135,6 @@ export function featureStage(projection: CodeProjection, options: ClosedFormOpti
       { name: 'norm_min', dims: [], data: Float32Array.of(NORM_MIN) },
     ],
     nodes: [
-      { op: 'AveragePool', inputs: ['codes'], outputs: ['pooled'], attributes: { kernel_shape: [pool, pool], strides: [pool, pool] } },
       { op: 'Conv', inputs: ['pooled', 'code_projection', 'code_offsets'], outputs: ['local'], attributes: { kernel_shape: [1, 1] } },
       { op: 'ReduceL2', inputs: ['local'], outputs: ['local_norm'], attributes: { axes: [1], keepdims: 1 } },
       { op: 'Max', inputs: ['local_norm', 'norm_min'], outputs: ['safe_local_norm'] },
@@ -165,7 +231,7 @@ export function closedFormProgram(parts: {
   return stagesProgram({
     name: 'closed-form-infomax',
     side: options.side,
-    stages: [codeStage(dictionary, options), featureStage(codes, options), cellStage(codes, options), embeddingStage(cells, options)],
+    stages: [pooledStage(dictionary, options), featureStage(codes, options), cellStage(codes, options), embeddingStage(cells, options)],
     outputs: [
       { name: EMBEDDING_OUTPUT, type: 'float32', dims: ['batch', options.dimensions] },
       { name: FEATURES_OUTPUT, type: 'float32', dims: ['batch', options.eigenvectors, mapSide, mapSide] },

@@ -9,7 +9,7 @@ import type { Pixels } from '../images/pixels.js';
 import { writeInputTensor } from '../images/preprocessing.js';
 import { type Random, seededRandom } from '../infomax/random.js';
 import { ViewMoments } from './cell-projection.js';
-import { type CodeProjection, cellStage, codeStage, featureStage, type Stage, stagesProgram } from './closed-form-graph.js';
+import { type CodeProjection, cellStage, codeStage, featureStage, pooledStage, type Stage, stagesProgram } from './closed-form-graph.js';
 import { type ClosedFormOptions, closedFormGeometry, closedFormPreprocessing } from './closed-form-options.js';
 import type { PatchDictionary } from './patch-dictionary.js';
 import { randomView } from './random-view.js';
@@ -81,9 +81,13 @@ export async function viewMoments(options: {
   const { cellValues } = closedFormGeometry(settings);
   const random: Random = seededRandom(settings.seed + 3);
   const moments = await ViewMoments.open(cellValues);
-  const program = await openStages(settings, [codeStage(dictionary, settings), featureStage(codes, settings), cellStage(codes, settings)], {
-    outputs: [{ name: 'cells', type: 'float32', dims: ['batch', cellValues] }],
-  });
+  const program = await openStages(
+    settings,
+    [pooledStage(dictionary, settings), featureStage(codes, settings), cellStage(codes, settings)],
+    {
+      outputs: [{ name: 'cells', type: 'float32', dims: ['batch', cellValues] }],
+    },
+  );
   try {
     let done = 0;
     for await (const batch of batches(images, batchSize(settings))) {

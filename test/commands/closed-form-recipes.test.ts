@@ -35,7 +35,7 @@ test('infomax looks at a patch around every pixel and at several views; its sett
   const recipe = await closedFormRecipe('infomax');
   assert.equal(recipe?.stem, undefined);
   const options = closedFormOptions(recipe?.options ?? {});
-  assert.deepEqual([options.hop, closedFormGeometry(options).mapSide, options.dimensions], [1, 9, 256]);
+  assert.deepEqual([options.hop, closedFormGeometry(options).mapSide, options.dimensions], [1, 9, 384]);
   assert.ok(options.views > closedFormOptions({}).views);
 });
 

@@ -38,7 +38,7 @@ async function sideBySide(load: {
 
 /** Why a modest key may wait a little longer than alone although the quota holds. */
 const SHARED_PROCESSORS =
-  'what the greedy key may send, 10 pictures a second, is in the decoders or the encoder when some of the modest pictures come, which wait for the rest of it: a few milliseconds each, on two processors that the load generator shares';
+  'what the greedy key may send, 10 pictures a second, is in the decoders or the encoder when some of the modest pictures come, which wait for the rest of it, the slowest of 150 by some 20 ms, on two processors that the load generator shares';
 
 const harm = (alone: LoadSummary, together: LoadSummary): readonly Measure[] => [
   atMost("modest key's searches refused or failed", together.sent - together.accepted, 0),

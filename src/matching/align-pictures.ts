@@ -1,6 +1,6 @@
 /**
  * Is one picture an edited copy of another? They are laid on each other as well as can be (crop, border, mirror, scale), then compared block by
- * block in fine detail, where pictures that are merely alike differ. Pure arithmetic on sketches, a millisecond or two a pair.
+ * block in fine detail, where pictures that are merely alike differ. Pure arithmetic on sketches, some two milliseconds a pair.
  */
 import { agreementOf, BLOCK } from './block-agreement.js';
 import { findWindows, type Guess, type Searchable, searchable } from './find-window.js';

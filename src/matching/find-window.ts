@@ -77,7 +77,7 @@ type Place = { readonly x: number; readonly y: number; readonly correlation: num
 
 /**
  * The place of highest correlation, if above `correlationMin`. The means of a few blocks bound the correlation of a place: what they leave of patch
- * and window correlates by no more than the product of its lengths (Cauchy and Schwarz). Nine places in ten fall there, at a sixteenth of the work; none
+ * and window correlates by no more than the product of its lengths (Cauchy and Schwarz). Seven places in ten fall there, at a sixteenth of the work; none
  * falls that should not.
  */
 function bestPlace(patch: Plane, field: Field, correlationMin: number): Place | undefined {

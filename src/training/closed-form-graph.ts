@@ -28,6 +28,7 @@ export type Stage = { readonly initializers: readonly OnnxTensor[]; readonly nod
 const PATCH_NORM_MIN = 0.1;
 /** Codes of one picture that are held at once: 4 MiB. */
 const CODES_AT_ONCE = 1 << 20;
+/** Atoms of a group are a multiple of this, so that no group but the last leaves a vector of the processor half empty. */
 const GROUP_STEP = 64;
 /** A picture of one colour has no local embedding: zeros are left zeros instead of 0 / 0. */
 const NORM_MIN = 1e-12;
@@ -48,7 +49,6 @@ export function codeStage(dictionary: PatchDictionary, options: ClosedFormOption
  * pooled before the next one is coded: thousands of codes at hundreds of places are megabytes for every picture of a batch.
  */
 export function pooledStage(dictionary: PatchDictionary, options: ClosedFormOptions): Stage {
-  const { initializers, nodes } = patchStage(dictionary, options);
   const sizes = groupSizes(options);
   const pool = (codes: string, pooled: string): OnnxNode => {
     const square = [options.pool, options.pool];
@@ -58,6 +58,7 @@ export function pooledStage(dictionary: PatchDictionary, options: ClosedFormOpti
     const codes = codeStage(dictionary, options);
     return { ...codes, nodes: [...codes.nodes, pool('codes', 'pooled')], output: 'pooled' };
   }
+  const { initializers, nodes } = patchStage(dictionary, options);
   const names = (name: string): string[] => sizes.map((_, group) => `${name}_${group}`);
   return {
     initializers: [

@@ -38,7 +38,7 @@ test('atoms coded in groups give the pooled codes of all atoms at once, in their
   assert.ok(active > pooled.length / 10, `only ${active} pooled codes are above 0: nothing was compared`);
 });
 
-test('few atoms stay one group, whose program is the one that encoders were saved with', () => {
+test('few atoms are one group, many at every pixel are several', () => {
   assert.equal(groupsOf(closedFormOptions({})), 1);
   assert.ok(groupsOf(closedFormOptions({ atoms: 8192, hop: 1, pool: 3 })) > 4);
 });

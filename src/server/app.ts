@@ -30,7 +30,7 @@ import { type LogOptions, logFit, logRequestEnd, statusOf } from './logging.js';
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
 import { createPictureUrls } from './picture-urls.js';
 import { createPipeline } from './pipeline.js';
-import { createPipelining } from './pipelining.js';
+import { UNANSWERED_MAX } from './pipelining.js';
 import { productVersion } from './product-version.js';
 import { createReadiness } from './readiness.js';
 import { createRequestLedger, type RequestLedger } from './request-ledger.js';
@@ -189,13 +189,12 @@ export async function buildApp(parts: AppParts): Promise<Application> {
     spendQuota,
   };
 
-  const app: App = fastify(fastifyOptions({ settings, monitoring, log })).withTypeProvider<TypeBoxTypeProvider>();
-  app.server.maxConnections = settings.maxConnections;
+  const onExcess = (ip: string | undefined): void =>
+    app.log.info({ ip }, `connection closed: more than ${UNANSWERED_MAX} requests ahead of their answers`);
+  const app: App = fastify(fastifyOptions({ settings, monitoring, log, onExcess })).withTypeProvider<TypeBoxTypeProvider>();
   await allowOrigins(app, origins);
 
   // A request meets these in this order, all of them before a byte of its body is read.
-  const inTurn = createPipelining();
-  app.addHook('onRequest', inTurn);
   app.addHook('onRequest', (request, reply, done) => {
     ledger.open(request, reply);
     reply.header('x-request-id', request.id);

@@ -1,10 +1,12 @@
 /** How Fastify and Node's HTTP server below it are set up: limits of time and size that hold before any route is known. */
 import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
 import { type FastifyHttpOptions, LogController, type RawServerDefault } from 'fastify';
 import type { Settings } from '../settings.js';
 import { answerClientError, errorBody, prepareErrorReply, toSearchError } from './error-answers.js';
 import { type LogOptions, loggerOptions } from './logging.js';
 import type { Monitoring } from './monitoring.js';
+import { oneByOne } from './pipelining.js';
 
 /** Largest body of a route that states no limit of its own. */
 export const BODY_BYTES_MAX = 1024 * 1024;
@@ -16,14 +18,14 @@ const SLOW_READER_MS = 10_000;
 /** An id of 255 bytes, each written as %XX. */
 const MAX_PARAM_CHARACTERS = 1024;
 
-/** The options of the one Fastify instance. Without `log` nothing is logged. */
+/** The options of the one Fastify instance. Without `log` nothing is logged; `onExcess` is told of connections that send too many requests ahead. */
 export function fastifyOptions(parts: {
   readonly settings: Settings;
   readonly monitoring: Monitoring;
   readonly log: LogOptions | undefined;
+  readonly onExcess: (ip: string | undefined) => void;
 }): FastifyHttpOptions<RawServerDefault> {
-  const { settings, monitoring, log } = parts;
-  const longestBodyMs = Math.max(settings.requestTimeoutMs, settings.importTimeoutMs);
+  const { settings, monitoring, log, onExcess } = parts;
   return {
     logger: log === undefined ? false : loggerOptions(log),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -34,16 +36,19 @@ export function fastifyOptions(parts: {
     // serve.ts drains first; what is open when the application is closed is closed at once.
     forceCloseConnections: true,
     return503OnClosing: true,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionTimeout: settings.requestTimeoutMs + SLOW_READER_MS,
-    // Node's limit is the longest that any route has; body-deadline.ts keeps each request to its own.
-    requestTimeout: longestBodyMs,
-    // All three together, or none of them fires: Node takes the lesser of two as the header timeout, and looks only now and then.
-    http: {
-      headersTimeout: settings.headersTimeoutMs,
-      requestTimeout: longestBodyMs,
-      connectionsCheckingInterval: Math.min(1000, settings.headersTimeoutMs / 2),
-      maxHeaderSize: MAX_HEADER_BYTES,
+    // Set up here and not by Fastify's options, since something stands between the server and Fastify.
+    serverFactory: (handle) => {
+      // The three limits of time together, or none of them fires: Node takes the lesser of two as the header timeout, and looks only now and then.
+      const limits = {
+        headersTimeout: settings.headersTimeoutMs,
+        // Node's limit is the longest that any route has; body-deadline.ts keeps each request to its own.
+        requestTimeout: Math.max(settings.requestTimeoutMs, settings.importTimeoutMs),
+        connectionsCheckingInterval: Math.min(1000, settings.headersTimeoutMs / 2),
+      };
+      const options = { ...limits, keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES };
+      const server = createServer(options, oneByOne(handle, onExcess));
+      server.maxConnections = settings.maxConnections;
+      return server.setTimeout(settings.requestTimeoutMs + SLOW_READER_MS);
     },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true, allErrors: false } },
     clientErrorHandler: (error, socket) => {

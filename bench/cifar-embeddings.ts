@@ -1,39 +1,60 @@
 /** CIFAR-10 as a saved encoder sees it: real embeddings for the index benchmarks. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openDecoding } from '../src/commands/measured-encoder.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
+import { encodeDataset } from '../src/evaluation/encode-dataset.js';
+import { pixelDataset } from '../src/images/image-dataset.js';
+import type { Pixels } from '../src/images/pixels.js';
 import { writeInputTensor } from '../src/images/preprocessing.js';
 import { readCifar10 } from '../src/training/cifar.js';
 
-const BATCH = 500;
-
 /**
- * Embeddings of a split, in file order, by the saved encoder in `model`. Unpacks ../shared/data/cifar10 once into the temporary folder; throws
- * where that is absent.
+ * Embeddings of a split, in file order, by the saved encoder in `model`; where it takes other than 32 x 32 pixels, through the service's own decoding. Unpacks
+ * ../shared/data/cifar10 once into the temporary folder and keeps the embeddings beside it; throws where that is absent.
  */
 export async function cifarEmbeddings(split: 'train' | 'test', count: number, model = 'models/whitening-cifar10'): Promise<Float32Array[]> {
   const folder = join(tmpdir(), 'likeness-cifar10');
   if (!existsSync(join(folder, 'test_batch.bin'))) execFileSync(process.execPath, ['../shared/data/cifar10/unpack.mjs', folder]);
-  const encoder = await readSavedEncoder(model);
-  const { preprocessing, dimensions } = encoder.manifest;
-  const runtime = await openOnnxRuntime(encoder, { device: 'cpu', threads: 2 });
-  const embeddings: Float32Array[] = [];
-  const batch = new Float32Array(BATCH * 3 * preprocessing.width * preprocessing.height);
-  let filled = 0;
-  const flush = async (): Promise<void> => {
-    const values = await runtime.run(batch.slice(0, (batch.length / BATCH) * filled), filled);
-    for (let image = 0; image < filled; image++) embeddings.push(values.slice(image * dimensions, (image + 1) * dimensions));
-    filled = 0;
-  };
+  const { manifest } = await readSavedEncoder(model);
+  const file = join(folder, `${manifest.id}-${split}-${count}.f32`);
+  if (!existsSync(file)) writeFileSync(file, new Uint8Array((await encode(folder, { split, count, model })).buffer));
+  const values = new Float32Array(new Uint8Array(readFileSync(file)).buffer);
+  const { dimensions } = manifest;
+  return Array.from({ length: count }, (_, row) => values.subarray(row * dimensions, (row + 1) * dimensions));
+}
+
+async function encode(folder: string, wanted: { split: 'train' | 'test'; count: number; model: string }): Promise<Float32Array> {
+  const { split, count, model } = wanted;
+  const images: Pixels[] = [];
   for await (const { pixels } of readCifar10({ folder, split })) {
-    writeInputTensor({ pixels, preprocessing, target: batch, index: filled });
-    filled++;
-    if (filled === BATCH || embeddings.length + filled === count) await flush();
-    if (embeddings.length === count) break;
+    images.push(pixels);
+    if (images.length === count) break;
   }
-  await runtime.close();
-  return embeddings;
+  const saved = await readSavedEncoder(model);
+  const { name, id, preprocessing, dimensions } = saved.manifest;
+  const size = 3 * preprocessing.width * preprocessing.height;
+  const runtime = await openOnnxRuntime(saved, { device: 'cpu', threads: 2 });
+  const encodeBatch = async (batch: readonly Pixels[]): Promise<Float32Array[]> => {
+    const input = new Float32Array(batch.length * size);
+    for (const [index, pixels] of batch.entries()) writeInputTensor({ pixels, preprocessing, target: input, index });
+    const values = await runtime.run(input, batch.length);
+    return batch.map((_, row) => values.slice(row * dimensions, (row + 1) * dimensions));
+  };
+  const decoding = openDecoding(preprocessing);
+  try {
+    const { embeddings, unreadable } = await encodeDataset({
+      encoder: { name, id, dimensions, preprocessing, encode: encodeBatch },
+      dataset: pixelDataset({ name: 'CIFAR-10', images }),
+      decode: decoding.decode,
+    });
+    if (unreadable > 0) throw new Error(`${unreadable} images of CIFAR-10 could not be read.`);
+    return embeddings.values.slice();
+  } finally {
+    await decoding.close();
+    await runtime.close();
+  }
 }

@@ -2,6 +2,8 @@
  * The graph against the exact scan on 50,000 real embeddings: recall@10 and time of a search at each breadth, one thread; and the breadth
  * that a collection chooses for itself by its measurements. Settings are the service's defaults; the exact index is the catalogue's own, so both
  * answer the same question.
+ *
+ *   node dist/bench/hnsw.js [SAVED_ENCODER]     (the service's default where none is named)
  */
 
 import { CollectionIndex } from '../src/catalogue/collection-index.js';
@@ -16,8 +18,9 @@ const QUERIES = 1000;
 const K = 10;
 const ROUNDS = 3;
 
-const vectors = await cifarEmbeddings('train', IMAGES);
-const queries = await cifarEmbeddings('test', QUERIES);
+const model = process.argv[2] ?? SETTINGS.model.default;
+const vectors = await cifarEmbeddings('train', IMAGES, model);
+const queries = await cifarEmbeddings('test', QUERIES, model);
 const dimensions = vectors[0]!.length;
 const exact = new ExactIndex(dimensions);
 const settings = {
@@ -31,7 +34,7 @@ const graph = new HnswIndex(settings, { capacity: IMAGES });
 const startedAt = performance.now();
 for (const [label, vector] of vectors.entries()) graph.add(label, vector);
 console.log(
-  `${IMAGES} embeddings of ${dimensions} elements, graph of M ${settings.m} built in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
+  `${model}: ${IMAGES} embeddings of ${dimensions} elements, graph of M ${settings.m} built in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`,
 );
 for (const [label, vector] of vectors.entries()) exact.add(label, vector);
 

@@ -97,59 +97,80 @@ const FREQUENCIES = 16;
  * Luminance, two passes of a box filter each way and every n-th sample: [64, 64]. The passes are linear and separable, so one sparse
  * filter per axis does all of it and evaluates only the samples that are kept.
  */
-function blurTo64(pixels: Pixels): Float64Array {
-  const { rgb, width, height } = pixels;
-  const across = blurFilter(width);
+function blurTo64({ rgb, width, height }: Pixels): Float64Array {
+  // Down first: whole rows are added to each other, the tightest of loops for the larger part of the work. Few rows go into two samples, so that
+  // their luminance is made where it is used.
   const down = blurFilter(height);
-  const luminance = new Float64Array(width);
-  // Down first: whole rows are added to each other, the tightest of loops for the larger part of the work.
   const blurredDown = new Float64Array(SIDE * width);
-  for (let y = 0, from = 0, first = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, from += 3) luminance[x] = 0.299 * rgb[from]! + 0.587 * rgb[from + 1]! + 0.114 * rgb[from + 2]!;
-    while (first < SIDE && down.starts[first]! + down.weights[first]!.length <= y) first++;
-    for (let i = first; i < SIDE && down.starts[i]! <= y; i++) {
-      const weight = down.weights[i]![y - down.starts[i]!]!;
-      const to = i * width;
-      for (let x = 0; x < width; x++) blurredDown[to + x]! += weight * luminance[x]!;
+  for (let i = 0; i < SIDE; i++) {
+    for (let t = 0; t < down.lengths[i]!; t++) {
+      const weight = down.weights[i * down.stride + t]!;
+      addLuminance({ rgb, width, y: down.starts[i]! + t, weight, into: blurredDown, at: i * width });
     }
   }
+  const { starts, lengths, stride, weights } = blurFilter(width);
   const blurred = new Float64Array(SIDE * SIDE);
   for (let j = 0; j < SIDE; j++) {
-    const start = across.starts[j]!;
-    const weights = across.weights[j]!;
-    for (let i = 0, from = start; i < SIDE; i++, from += width) {
+    const length = lengths[j]!;
+    for (let i = 0, from = starts[j]!; i < SIDE; i++, from += width) {
       let sum = 0;
-      for (let t = 0; t < weights.length; t++) sum += weights[t]! * blurredDown[from + t]!;
+      for (let t = 0; t < length; t++) sum += weights[j * stride + t]! * blurredDown[from + t]!;
       blurred[i * SIDE + j] = sum;
     }
   }
   return blurred;
 }
 
-/** Sparse rows: sample i is the sum over t of weights[i][t] x input[starts[i] + t]. Starts and ends never go back from one to the next. */
-type BlurFilter = { readonly starts: readonly number[]; readonly weights: readonly Float64Array[] };
+/** Adds the luminance of row y, weighed, to `into` from `at` on. */
+function addLuminance(row: {
+  readonly rgb: Uint8Array;
+  readonly width: number;
+  readonly y: number;
+  readonly weight: number;
+  readonly into: Float64Array;
+  readonly at: number;
+}): void {
+  const { rgb, width, y, weight, into, at } = row;
+  for (let x = 0, from = 3 * width * y; x < width; x++, from += 3) {
+    into[at + x]! += weight * (0.299 * rgb[from]! + 0.587 * rgb[from + 1]! + 0.114 * rgb[from + 2]!);
+  }
+}
+
+/**
+ * Sparse rows: sample i is the sum over t < lengths[i] of weights[i * stride + t] x input[starts[i] + t].
+ * One array holds all rows: an array for each would be 128 buffers outside of V8's heap for every picture, which its collector pays dearly for.
+ */
+type BlurFilter = {
+  readonly starts: Int32Array;
+  readonly lengths: Int32Array;
+  readonly stride: number;
+  readonly weights: Float64Array;
+};
 
 /** Two box passes over `length` inputs, taken at the 64 samples. A box at the border averages what is inside. */
 function blurFilter(length: number): BlurFilter {
   const window = Math.ceil(length / (2 * SIDE));
   const after = Math.floor(window / 2);
   const before = window - after - 1;
-  const box = (centre: number) => ({ first: Math.max(0, centre - before), last: Math.min(length - 1, centre + after) });
-  const starts: number[] = [];
-  const weights: Float64Array[] = [];
+  const firstOf = (centre: number) => Math.max(0, centre - before);
+  const lastOf = (centre: number) => Math.min(length - 1, centre + after);
+  const stride = 2 * window - 1;
+  const starts = new Int32Array(SIDE);
+  const lengths = new Int32Array(SIDE);
+  const weights = new Float64Array(SIDE * stride);
   for (let i = 0; i < SIDE; i++) {
-    const outer = box(Math.floor(((i + 0.5) * length) / SIDE));
-    const start = box(outer.first).first;
-    const row = new Float64Array(box(outer.last).last - start + 1);
-    for (let middle = outer.first; middle <= outer.last; middle++) {
-      const inner = box(middle);
-      const weight = 1 / ((outer.last - outer.first + 1) * (inner.last - inner.first + 1));
-      for (let at = inner.first; at <= inner.last; at++) row[at - start]! += weight;
+    const centre = Math.floor(((i + 0.5) * length) / SIDE);
+    const [outerFirst, outerLast] = [firstOf(centre), lastOf(centre)];
+    const start = firstOf(outerFirst);
+    for (let middle = outerFirst; middle <= outerLast; middle++) {
+      const [first, last] = [firstOf(middle), lastOf(middle)];
+      const weight = 1 / ((outerLast - outerFirst + 1) * (last - first + 1));
+      for (let at = first; at <= last; at++) weights[i * stride + at - start]! += weight;
     }
-    starts.push(start);
-    weights.push(row);
+    starts[i] = start;
+    lengths[i] = lastOf(outerLast) - start + 1;
   }
-  return { starts, weights };
+  return { starts, lengths, stride, weights };
 }
 
 /** Rows of the cosine transform, frequencies 1..16: [16, 64]. */

@@ -37,11 +37,6 @@ export type FairTurnsOptions = {
  * who comes anew. Source: Choudhury & Hahne 1998, Dynamic queue length thresholds for shared-memory packet switches.
  */
 const SHARE_OF_REST = 4;
-/**
- * A caller who holds nothing may find this much more room. The room shrinks at once where pictures turn slow, and those who fill it keep their places; the one
- * who comes now and then, whose turn would be next, is not to be refused for that.
- */
-const NEWCOMERS_ROOM = 1.25;
 /** So many places there always are, whatever a wait would be: a burst of large pictures is slow, not wrong. */
 const ALWAYS_PLACES = 32;
 /** Milliseconds of one place before any was measured. */
@@ -64,14 +59,26 @@ export function createFairTurns(options: FairTurnsOptions): FairTurns {
   /** What the caller had been given whose turn came last: a newcomer starts from here, neither owing nor owed. */
   let level = 0;
 
-  const ceiling = (waitMs: number): number => Math.min(limit, Math.max(ALWAYS_PLACES, Math.floor(waitMs / pace.msPerPlace)));
+  /** Places that can be served within the wait. */
+  const room = (): number => Math.min(limit, Math.max(ALWAYS_PLACES, Math.floor(maxWaitMs / pace.msPerPlace)));
+
+  /**
+   * Who holds nothing waits for no more of each other caller than he asks for himself, since turns are fair: what one of them has piled up is not to refuse him.
+   * Who holds some already waits behind his own, and shares the rest of the room.
+   */
+  const fits = (own: number, places: number): boolean => {
+    const rest = room() - held;
+    if (own > 0) return places <= rest && own + places <= SHARE_OF_REST * rest;
+    let ahead = 0;
+    for (const other of queues.values()) ahead += Math.min(other.held, places);
+    return held + places <= limit && ahead + places <= room();
+  };
 
   const demandRoom = (caller: Caller, places: number): void => {
     const own = queues.get(caller)?.held ?? 0;
-    const rest = ceiling(own === 0 ? NEWCOMERS_ROOM * maxWaitMs : maxWaitMs) - held;
-    if (places <= rest && own + places <= SHARE_OF_REST * rest) return;
+    if (fits(own, places)) return;
     const retryAfterSeconds = Math.max(1, Math.ceil((held * pace.msPerPlace) / 1000));
-    const whose = own + places > SHARE_OF_REST * rest ? `, ${own} of them this caller's` : '';
+    const whose = own > 0 ? `, ${own} of them this caller's` : '';
     const message = `${held} images are on their way already${whose} (--max-images-in-flight, --queue-wait-ms). Try again in ${retryAfterSeconds} s.`;
     throw new SearchError('OVERLOADED', message, { retryAfterSeconds });
   };

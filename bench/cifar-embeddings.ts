@@ -10,13 +10,18 @@ import { encodeDataset } from '../src/evaluation/encode-dataset.js';
 import { pixelDataset } from '../src/images/image-dataset.js';
 import type { Pixels } from '../src/images/pixels.js';
 import { writeInputTensor } from '../src/images/preprocessing.js';
+import { SETTINGS } from '../src/settings.js';
 import { readCifar10 } from '../src/training/cifar.js';
 
 /**
  * Embeddings of a split, in file order, by the saved encoder in `model`; where it takes other than 32 x 32 pixels, through the service's own decoding. Unpacks
  * ../shared/data/cifar10 once into the temporary folder and keeps the embeddings beside it; throws where that is absent.
  */
-export async function cifarEmbeddings(split: 'train' | 'test', count: number, model = 'models/whitening-cifar10'): Promise<Float32Array[]> {
+export async function cifarEmbeddings(
+  split: 'train' | 'test',
+  count: number,
+  model: string = SETTINGS.model.default,
+): Promise<Float32Array[]> {
   const folder = join(tmpdir(), 'likeness-cifar10');
   if (!existsSync(join(folder, 'test_batch.bin'))) execFileSync(process.execPath, ['../shared/data/cifar10/unpack.mjs', folder]);
   const { manifest } = await readSavedEncoder(model);

@@ -1,77 +1,47 @@
 /**
- * POST /search and POST /index at 1 to 64 clients against what the stages alone allow: cores divided by the processor time that one image takes in
- * them. Stages are counted in two ways: as the bare libraries do the same work, called plainly one after the other (`libraries`), and as our own
- * functions do it, called directly, without queue, process or HTTP around them (`ours`). Both shares are told by the clock, which whatever
- * else runs on the machine lowers, and by processor time: the stages' over all that the service spent on an image (its threads and its
- * decoders), which is what an idle machine would show. The load generator is this process; it runs on the same cores, so its processor
- * time is taken from the limit: (cores - the generator's share) / processor time of an image.
+ * POST /search and POST /index at 1 to 64 clients, and what is sustained against what the stages alone allow: cores divided by the processor time that one
+ * image takes in them ({@link stageCosts}), as the bare libraries do the same work (`libraries`) and as our own functions do it (`ours`). Stages and load are measured in
+ * turn, several times, and each load is told against the stages just before and just after it: a machine of many tenants gives now more and now
+ * less. Both shares are told by the clock, which whatever else runs on the machine lowers, and by processor time: the stages' over all that the
+ * service spent on an image (its threads and its decoders), which is what an idle machine would show. The load generator is this process; it
+ * runs on the same cores, so its processor time is taken from the limit: (cores - the generator's share) / processor time of an image.
  */
 
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
-import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
-import { decodeImage, restrictSharp } from '../src/images/decode-image.js';
-import { DEFAULT_IMAGE_LIMITS } from '../src/images/image-limits.js';
-import { SETTINGS } from '../src/settings.js';
 import { startService } from '../test/service-process.js';
-import { decodeWithLibraries } from './bare-decode.js';
 import { requestBytes, sendLoad } from './load-client.js';
-import { figureOf } from './measuring.js';
+import { figureOf, show } from './measuring.js';
+import { readPhotos } from './photographs.js';
+import { type StageCosts, type StageCostsOfBoth, stageCosts } from './stage-costs.js';
 
-const PHOTOS = '../shared/data/photos/caltech101';
+const PHOTOS = 300;
 const CLIENTS = [1, 4, 8, 16, 64];
+/** At which the service is told against its stages: enough to keep it busy, none refused. */
+const SUSTAINED_CLIENTS = 16;
+const ROUNDS = 7;
 const SECONDS = 6;
 const WARM_SECONDS = 2;
 /** Before the first figure of a route: what is sustained is code that V8 has compiled, which takes it some two thousand requests. */
 const FIRST_SECONDS = 15;
-/** Argument of the copies of this program that measure the stages, one on each core. */
-const STAGES_ONLY = '--stages-only';
-
-type StageCosts = {
-  readonly bareDecode: number;
-  readonly bareDecodeWithThumbnail: number;
-  readonly decode: number;
-  readonly decodeWithThumbnail: number;
-  readonly encode: number;
-};
 
 const cores = availableParallelism();
-const names = (await readdir(PHOTOS, { recursive: true })).filter((name) => name.endsWith('.jpg'));
-const photos = await Promise.all(names.slice(0, 300).map((name) => readFile(join(PHOTOS, name))));
-
-if (process.argv[2] === STAGES_ONLY) {
-  process.send?.(await stageCosts());
-  process.disconnect();
-  process.exit();
-}
+const photos = await readPhotos(PHOTOS);
 const data = await mkdtemp(join(tmpdir(), 'likeness-load-'));
 const service = await startService({ data });
 try {
   const port = Number(new URL(service.url).port);
   for (const path of ['search', 'index'] as const) {
-    const isSearch = path === 'search';
-    const next = isSearch ? repeated() : neverTheSame();
-    const before = await stageCostsOnAllCores();
-    await load({ port, clients: 16, seconds: FIRST_SECONDS, next });
-    const loads: Load[] = [];
+    const next = path === 'search' ? repeated() : neverTheSame();
+    await load({ port, clients: SUSTAINED_CLIENTS, seconds: FIRST_SECONDS, next });
+    console.log(`\nPOST /${path}: clients, images/s, p50 ms, p99 ms, refused, processor ms an image (service, load generator)`);
     for (const clients of CLIENTS) {
       await load({ port, clients, seconds: WARM_SECONDS, next });
-      loads.push(await load({ port, clients, seconds: SECONDS, next }));
+      console.log(rowOf(await load({ port, clients, seconds: SECONDS, next })));
     }
-    const stageMs = lesser(before, await stageCostsOnAllCores());
-    const named = Object.entries(stageMs).map(([name, ms]) => `${name} ${ms.toFixed(2)} ms`);
-    console.log(`\nstages alone on all cores, CPU of one image, the lesser of before and after: ${named.join(', ')}`);
-    console.log(`POST /${path}: clients, images/s, p50 ms, p99 ms, refused, processor ms an image (service, load generator)`);
-    console.log('    share of the limit by the clock (libraries, ours), by processor time (libraries, ours)');
-    const bareMs = (isSearch ? stageMs.bareDecode : stageMs.bareDecodeWithThumbnail) + stageMs.encode;
-    const oursMs = (isSearch ? stageMs.decode : stageMs.decodeWithThumbnail) + stageMs.encode;
-    for (const found of loads) console.log(rowOf(found, bareMs, oursMs));
+    await tellAgainstStages(path, () => load({ port, clients: SUSTAINED_CLIENTS, seconds: SECONDS, next }));
   }
 } finally {
   await service.stop();
@@ -90,31 +60,35 @@ type Load = {
   readonly serviceMs: number;
 };
 
-function rowOf({ clients, perSecond, p50, p99, refused, clientCpu, serviceMs }: Load, bareMs: number, oursMs: number): string {
-  const limit = (imageMs: number): number => ((cores - clientCpu) * 1000) / imageMs;
-  const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
-  return [
-    String(clients).padStart(3),
-    perSecond.toFixed(1),
-    p50.toFixed(1),
-    p99.toFixed(1),
-    refused,
-    `${serviceMs.toFixed(2)}, ${((1000 * clientCpu) / perSecond).toFixed(2)}`,
-    `${percent(perSecond / limit(bareMs))}, ${percent(perSecond / limit(oursMs))}`,
-    `${percent(bareMs / serviceMs)}, ${percent(oursMs / serviceMs)}`,
-  ].join('  ');
+function rowOf({ clients, perSecond, p50, p99, refused, clientCpu, serviceMs }: Load): string {
+  const times = `${serviceMs.toFixed(2)}, ${((1000 * clientCpu) / perSecond).toFixed(2)}`;
+  return [String(clients).padStart(3), perSecond.toFixed(1), p50.toFixed(1), p99.toFixed(1), refused, times].join('  ');
 }
 
-/** Of each stage the lesser figure: a machine shared with others is slower at times, and the harder limit is the honest one. */
-function lesser(a: StageCosts, b: StageCosts): StageCosts {
-  const stage = (name: keyof StageCosts): number => Math.min(a[name], b[name]);
-  return {
-    bareDecode: stage('bareDecode'),
-    bareDecodeWithThumbnail: stage('bareDecodeWithThumbnail'),
-    decode: stage('decode'),
-    decodeWithThumbnail: stage('decodeWithThumbnail'),
-    encode: stage('encode'),
-  };
+/** Stages and load in turn; prints the medians of the shares, with least and greatest. */
+async function tellAgainstStages(path: 'search' | 'index', loadOnce: () => Promise<Load>): Promise<void> {
+  const thumbnail = path === 'index';
+  const rounds: { readonly load: Load; readonly stages: readonly [StageCostsOfBoth, StageCostsOfBoth] }[] = [];
+  let before = await stageCosts({ thumbnail });
+  for (let round = 0; round < ROUNDS; round++) {
+    const found = await loadOnce();
+    const after = await stageCosts({ thumbnail });
+    rounds.push({ load: found, stages: [before, after] });
+    before = after;
+  }
+  const perSecond = show(figureOf(rounds.map(({ load }) => load.perSecond)));
+  const refused = rounds.reduce((sum, { load }) => sum + load.refused, 0);
+  console.log(`${SUSTAINED_CLIENTS} clients against the stages, ${ROUNDS} rounds in turn: ${perSecond} images/s, ${refused} refused`);
+  for (const by of ['libraries', 'ours'] as const) {
+    const msOf = (costs: StageCosts): number => costs.decode + costs.encode;
+    const stageMs = ({ stages }: (typeof rounds)[number]): number => (msOf(stages[0][by]) + msOf(stages[1][by])) / 2;
+    const byClock = rounds.map((round) => (100 * round.load.perSecond * stageMs(round)) / (1000 * (cores - round.load.clientCpu)));
+    const byProcessor = rounds.map((round) => (100 * stageMs(round)) / round.load.serviceMs);
+    const ms = show(figureOf(rounds.map(stageMs)));
+    console.log(
+      `  of what ${by} allow (${ms} ms an image): ${show(figureOf(byClock), 1)} % by the clock, ${show(figureOf(byProcessor), 1)} % by processor time`,
+    );
+  }
 }
 
 async function load(options: Parameters<typeof sendLoad>[0]): Promise<Load> {
@@ -150,25 +124,6 @@ function neverTheSame(): () => Uint8Array {
   };
 }
 
-/** The stages with every core busy with them, as they are under load: cores that share caches or pipelines are slower together than alone. */
-async function stageCostsOnAllCores(): Promise<StageCosts> {
-  const copies = await Promise.all(
-    Array.from({ length: cores }, async () => {
-      const copy = fork(fileURLToPath(import.meta.url), [STAGES_ONLY]);
-      const [costs] = (await once(copy, 'message')) as [StageCosts];
-      return costs;
-    }),
-  );
-  const mean = (stage: keyof StageCosts): number => copies.reduce((sum, costs) => sum + costs[stage], 0) / copies.length;
-  return {
-    bareDecode: mean('bareDecode'),
-    bareDecodeWithThumbnail: mean('bareDecodeWithThumbnail'),
-    decode: mean('decode'),
-    decodeWithThumbnail: mean('decodeWithThumbnail'),
-    encode: mean('encode'),
-  };
-}
-
 /** Processor time of the service and its decoders so far, those that were replaced among them, from /proc (clock ticks of 10 ms). */
 function serviceCpuMs(): number {
   const root = service.process.pid!;
@@ -182,37 +137,4 @@ function serviceCpuMs(): number {
   // utime and stime; of the service also those of its children that have ended.
   const own = ticksOf(String(root), [11, 12, 13, 14]);
   return 10 * children.filter((pid) => pid.trim() !== '').reduce((sum, pid) => sum + ticksOf(pid.trim(), [11, 12]), own);
-}
-
-/**
- * Processor milliseconds of each stage for one photograph: decode (encoder input, perceptual hash and digest, for POST /index the thumbnail too) by the
- * libraries and by our own function, and the bare encoder. Medians of five runs over the photographs.
- */
-async function stageCosts(): Promise<StageCosts> {
-  restrictSharp();
-  const saved = await readSavedEncoder(SETTINGS.model.default);
-  const { preprocessing } = saved.manifest;
-  const runtime = await openOnnxRuntime(saved, { device: 'cpu', threads: 1 });
-  const tensor = new Float32Array(3 * preprocessing.width * preprocessing.height);
-  const settings = { limits: DEFAULT_IMAGE_LIMITS, preprocessing, thumbnailSize: 256 };
-  const cpuMs = async (stage: (photo: Buffer) => Promise<unknown>): Promise<number> => {
-    const runs: number[] = [];
-    for (let run = 0; run < 5; run++) {
-      const before = process.cpuUsage();
-      for (const photo of photos) await stage(photo);
-      const { user, system } = process.cpuUsage(before);
-      runs.push((user + system) / 1000 / photos.length);
-    }
-    return figureOf(runs).median;
-  };
-  const bare = { width: preprocessing.width, height: preprocessing.height, thumbnailSize: settings.thumbnailSize };
-  const result = {
-    bareDecode: await cpuMs((photo) => decodeWithLibraries(photo, { ...bare, thumbnail: false })),
-    bareDecodeWithThumbnail: await cpuMs((photo) => decodeWithLibraries(photo, { ...bare, thumbnail: true })),
-    decode: await cpuMs((photo) => decodeImage(photo, { ...settings, thumbnail: false })),
-    decodeWithThumbnail: await cpuMs((photo) => decodeImage(photo, { ...settings, thumbnail: true })),
-    encode: await cpuMs(() => runtime.run(tensor, 1)),
-  };
-  await runtime.close();
-  return result;
 }

@@ -3,7 +3,7 @@
  * (better-sqlite3). In turn on one machine; ratios are ours over bare, with queues, processes and threads between included.
  */
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -19,16 +19,15 @@ import type { Pixels } from '../src/images/pixels.js';
 import { SETTINGS } from '../src/settings.js';
 import { cifarEmbeddings } from './cifar-embeddings.js';
 import { compare, show } from './measuring.js';
+import { readPhotos } from './photographs.js';
 
-const PHOTOS = '../shared/data/photos/caltech101';
 const SEARCHED = 20_000;
 const THUMBNAIL_BYTES = 8192;
 
 const saved = await readSavedEncoder(SETTINGS.model.default);
 const { preprocessing, dimensions, id } = saved.manifest;
 const work = await mkdtemp(join(tmpdir(), 'likeness-stages-'));
-const names = (await readdir(PHOTOS, { recursive: true })).filter((name) => name.endsWith('.jpg')).slice(0, 100);
-const photos = await Promise.all(names.map((name) => readFile(join(PHOTOS, name))));
+const photos = await readPhotos(100);
 let turn = 0;
 const next = <T>(items: readonly T[]): T => items[turn++ % items.length]!;
 

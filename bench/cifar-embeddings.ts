@@ -1,11 +1,11 @@
 /** CIFAR-10 as a saved encoder sees it: real embeddings for the index benchmarks. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDecoding } from '../src/commands/measured-encoder.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
-import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
+import { readSavedEncoder, type SavedEncoder } from '../src/encoder/saved-encoder.js';
 import { encodeDataset } from '../src/evaluation/encode-dataset.js';
 import { pixelDataset } from '../src/images/image-dataset.js';
 import type { Pixels } from '../src/images/pixels.js';
@@ -24,22 +24,29 @@ export async function cifarEmbeddings(
 ): Promise<Float32Array[]> {
   const folder = join(tmpdir(), 'likeness-cifar10');
   if (!existsSync(join(folder, 'test_batch.bin'))) execFileSync(process.execPath, ['../shared/data/cifar10/unpack.mjs', folder]);
-  const { manifest } = await readSavedEncoder(model);
-  const file = join(folder, `${manifest.id}-${split}-${count}.f32`);
-  if (!existsSync(file)) writeFileSync(file, new Uint8Array((await encode(folder, { split, count, model })).buffer));
+  const saved = await readSavedEncoder(model);
+  const { id, dimensions } = saved.manifest;
+  const file = join(folder, `${id}-${split}-${count}.f32`);
+  if (!existsSync(file)) {
+    // Written aside, so that a run that is stopped leaves no half a file to be read by the next.
+    writeFileSync(`${file}.${process.pid}`, new Uint8Array((await encode(folder, { split, count, saved })).buffer));
+    renameSync(`${file}.${process.pid}`, file);
+  }
   const values = new Float32Array(new Uint8Array(readFileSync(file)).buffer);
-  const { dimensions } = manifest;
   return Array.from({ length: count }, (_, row) => values.subarray(row * dimensions, (row + 1) * dimensions));
 }
 
-async function encode(folder: string, wanted: { split: 'train' | 'test'; count: number; model: string }): Promise<Float32Array> {
-  const { split, count, model } = wanted;
+/** Embeddings of the first `count` images, one after the other: [count, dimensions]. */
+async function encode(
+  folder: string,
+  wanted: { readonly split: 'train' | 'test'; readonly count: number; readonly saved: SavedEncoder },
+): Promise<Float32Array> {
+  const { split, count, saved } = wanted;
   const images: Pixels[] = [];
   for await (const { pixels } of readCifar10({ folder, split })) {
     images.push(pixels);
     if (images.length === count) break;
   }
-  const saved = await readSavedEncoder(model);
   const { name, id, preprocessing, dimensions } = saved.manifest;
   const size = 3 * preprocessing.width * preprocessing.height;
   const runtime = await openOnnxRuntime(saved, { device: 'cpu', threads: 2 });

@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_TABLE, type ErrorCode, SearchError } from '../errors.js';
+import { createRefusalPace } from './refusal-pace.js';
 import { ClientGoneError, type RequestLedger } from './request-ledger.js';
 
 /** Body of every answer that is not a success. `error` is the status in words, as Fastify has it. */
@@ -65,14 +66,9 @@ export function prepareErrorReply(reply: FastifyReply, error: SearchError): Fast
   return reply;
 }
 
-/**
- * How long a refusal for want of room is held back. Clients that come again at once, whatever Retry-After says, would otherwise take the cores with
- * being refused: 64 of them left 60 searches a second of 156. Far under the 100 ms within which a refusal is to be had.
- */
-const REFUSAL_PAUSE_MS = 30;
-
 /** Fastify's error handler: answers, and leaves the error in the ledger for the request's one log line. */
 export function createErrorHandler(ledger: RequestLedger) {
+  const refusalWaitMs = createRefusalPace(() => performance.now());
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     if (thrown instanceof ClientGoneError || reply.raw.destroyed) {
       ledger.noteError(request, thrown);
@@ -85,7 +81,8 @@ export function createErrorHandler(ledger: RequestLedger) {
     const answer = (): void => {
       prepareErrorReply(reply, error).type('application/json; charset=utf-8').send(errorBody(error));
     };
-    if (error.code === 'OVERLOADED') setTimeout(answer, REFUSAL_PAUSE_MS);
+    const waitMs = error.code === 'OVERLOADED' ? refusalWaitMs() : 0;
+    if (waitMs > 0) setTimeout(answer, waitMs);
     else answer();
   };
 }

@@ -1,10 +1,10 @@
 """Whitening of CIFAR-10 measured again, by other code: eigenvectors, weights, weighted kNN, all in numpy.
 
-Says whether `likeness evaluate --model models/whitening-cifar10` measures rightly (256 dimensions, regularisation 1), and what the whitening
-of the literature gives (every dimension, a small regularisation). Regularisation in units of the mean eigenvalue, as in
+Says whether `likeness evaluate --model models/whitening-cifar10` measures rightly (256 dimensions, regularisation 0.02), and what other whitenings
+give: every dimension, or the regularisation that is best on held-out images (1). Regularisation in units of the mean eigenvalue, as in
 src/training/whitening.ts; 10,000 test images against 50,000 training images, cosine.
 
-    python3 bench/whitening_anchor.py CIFAR10_FOLDER 256:1 256:0.1 3072:0.1 ...
+    python3 bench/whitening_anchor.py CIFAR10_FOLDER 256:0.02 256:1 256:0.1 3072:0.1 ...
 """
 import sys
 

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { packedImages } from '../training/packed-images.js';
-import { fitWhiteningEncoder, WHITENING_PREPROCESSING } from '../training/whitening.js';
+import { fitWhiteningEncoder, WHITENING_DIMENSIONS, WHITENING_PREPROCESSING } from '../training/whitening.js';
 import { openDecoding } from './measured-encoder.js';
 import { openPackedSource } from './packed-source.js';
 import { openTrainingDisplay } from './training-display.js';
@@ -34,7 +34,7 @@ export async function runFitWhitening(flags: WhiteningFlags): Promise<number> {
       name: basename(out),
       dimensions,
       ...(regularisation !== undefined && { regularisation }),
-      dataFacts: { data: source.description, licence, command: `likeness fit-whitening --data ${basename(data)} --out ${basename(out)}` },
+      dataFacts: { data: source.description, licence, command: commandOf(flags) },
       onProgress: (images) => display.stage('moments', images, dataset.count),
     });
     dataset.close();
@@ -45,4 +45,13 @@ export async function runFitWhitening(flags: WhiteningFlags): Promise<number> {
     display.close();
     await decoding.close();
   }
+}
+
+/** What makes the same encoder again, whatever the defaults become. */
+function commandOf({ data, out, dimensions, regularisation }: WhiteningFlags): string {
+  const choices = [
+    ...(dimensions === WHITENING_DIMENSIONS ? [] : [`--dimensions ${dimensions}`]),
+    ...(regularisation === undefined ? [] : [`--regularisation ${regularisation}`]),
+  ];
+  return ['likeness fit-whitening', `--data ${basename(data)}`, `--out ${basename(out)}`, ...choices].join(' ');
 }

@@ -27,7 +27,10 @@ export type DecoderPoolOptions = {
   readonly thumbnailSize?: number;
   /** Scheduling priority of the decoders, 0..19; larger leaves more to the thread that serves HTTP. Default: unchanged. */
   readonly niceness?: number;
-  /** A decoder is replaced after so many images, and when it holds more memory than this after one. Defaults 5,000 and 512 MiB. */
+  /**
+   * A decoder is replaced when it holds more memory than this after an image, and when nothing is to be done after so many images, or after ten times as
+   * many. Defaults 5,000 and 512 MiB.
+   */
   readonly recycleAfterImages?: number;
   readonly recycleAboveBytes?: number;
   /** Environment variables for the decoders (an LD_PRELOAD for jemalloc, say); none is inherited. */
@@ -57,6 +60,11 @@ const START_TIMEOUT_MS = 20_000;
 /** A decoder that died is replaced at once; if decoders go on dying with no image decoded between, ever later, up to the limit. */
 const BACKOFF_MS = 50;
 const BACKOFF_LIMIT_MS = 1000;
+/**
+ * While images wait, an old decoder works on up to so many times its age: to start a process stops the thread that does it, and it is the one that answers
+ * HTTP, for 25 to 80 ms where all cores are busy and the service is large.
+ */
+const OVERAGE_TIMES = 10;
 /** So many deaths in a row without an image decoded, and waiting is pointless: what is queued fails. */
 const HOPELESS_DEATHS = 8;
 
@@ -158,7 +166,7 @@ class ProcessPool implements DecoderPool {
   /** The decoder has nothing to do: it takes the next image, or is retired when it has grown old or fat. */
   #rest(child: DecoderChild): void {
     if (!child.isAlive) return;
-    if (child.imagesDecoded >= this.#recycleAfterImages || child.rssBytes > this.#recycleAboveBytes) {
+    if (this.#isDue(child)) {
       this.#children.delete(child); // so that its end is not taken for a death
       child.kill();
       if (!this.#isClosed) this.#start();
@@ -166,6 +174,12 @@ class ProcessPool implements DecoderPool {
     }
     this.#idle.push(child);
     this.#dispatch();
+  }
+
+  #isDue(child: DecoderChild): boolean {
+    const isQuiet = this.#runs.size === 0 && this.#queue.length === 0;
+    const imagesMax = this.#recycleAfterImages * (isQuiet ? 1 : OVERAGE_TIMES);
+    return child.imagesDecoded >= imagesMax || child.rssBytes > this.#recycleAboveBytes;
   }
 
   #replace(child: DecoderChild): void {

@@ -275,6 +275,23 @@ describe('limits', () => {
     }
   });
 
+  test('an old decoder works on while images wait, but not for ever', async () => {
+    for (const { images, isReplacedBefore } of [
+      { images: 20, isReplacedBefore: false },
+      { images: 40, isReplacedBefore: true },
+    ]) {
+      await withPool({ recycleAfterImages: 3 }, async (pool) => {
+        const [pid] = pool.processIds;
+        const decodes = Array.from({ length: images }, () => pool.decode(jpeg, bare));
+        await Promise.all(decodes.slice(0, -1));
+        assert.equal(!pool.processIds.includes(pid!), isReplacedBefore, `${images} images at once`);
+        await decodes.at(-1);
+        assert.ok(!pool.processIds.includes(pid!), 'when the last was done');
+        assert.equal(pool.statistics.restarts, 0);
+      });
+    }
+  });
+
   test('decoders run nicer, and know nothing of our environment', { skip: skipWithoutProc }, async () => {
     await withPool({ niceness: 5, environment: { GIVEN: 'yes' } }, async (pool) => {
       const [pid] = pool.processIds;

@@ -28,10 +28,11 @@ export type DecoderPoolOptions = {
   /** Scheduling priority of the decoders, 0..19; larger leaves more to the thread that serves HTTP. Default: unchanged. */
   readonly niceness?: number;
   /**
-   * A decoder is replaced when it holds more memory than this after an image, and when nothing is to be done after so many images, or after ten times as
-   * many. Defaults 5,000 and 512 MiB.
+   * A decoder is replaced when it holds more memory than this after an image, and after so many images: once nobody has asked for any for a while, or at ten
+   * times as many. Defaults 5,000, one second and 512 MiB.
    */
   readonly recycleAfterImages?: number;
+  readonly recycleWhenQuietMs?: number;
   readonly recycleAboveBytes?: number;
   /** Environment variables for the decoders (an LD_PRELOAD for jemalloc, say); none is inherited. */
   readonly environment?: Readonly<Record<string, string>>;
@@ -61,7 +62,7 @@ const START_TIMEOUT_MS = 20_000;
 const BACKOFF_MS = 50;
 const BACKOFF_LIMIT_MS = 1000;
 /**
- * While images wait, an old decoder works on up to so many times its age: to start a process stops the thread that does it, and it is the one that answers
+ * While images come, an old decoder works on up to so many times its age: to start a process stops the thread that does it, and it is the one that answers
  * HTTP, for 25 to 80 ms where all cores are busy and the service is large.
  */
 const OVERAGE_TIMES = 10;
@@ -72,6 +73,7 @@ class ProcessPool implements DecoderPool {
   readonly #processes: number;
   readonly #childOptions: DecoderChildOptions;
   readonly #recycleAfterImages: number;
+  readonly #recycleWhenQuietMs: number;
   readonly #recycleAboveBytes: number;
   readonly #queue: DecodeQueue;
   readonly #budget: MemoryBudget;
@@ -85,11 +87,14 @@ class ProcessPool implements DecoderPool {
   #isClosed = false;
   #restarts = 0;
   #deathsInARow = 0;
+  #lastAskedAt = 0;
+  #quietTimer: NodeJS.Timeout | undefined;
   #meanDecodeMs = 20;
 
   constructor(options: DecoderPoolOptions) {
     this.#processes = options.processes ?? availableParallelism();
     this.#recycleAfterImages = options.recycleAfterImages ?? 5000;
+    this.#recycleWhenQuietMs = options.recycleWhenQuietMs ?? 1000;
     this.#recycleAboveBytes = options.recycleAboveBytes ?? 512 * MIB;
     this.#memoryBudgetBytes = options.memoryBudgetBytes ?? 1024 * MIB;
     // Half the budget at most is given away as allowances; the rest is for those who ask.
@@ -136,6 +141,7 @@ class ProcessPool implements DecoderPool {
     if (request.deadline !== undefined && request.deadline <= performance.now()) throw deadlineExceeded();
     recogniseFormat(bytes); // what is no image need not wait for a decoder to say so
     if (this.#idle.length === 0 && !this.#queue.hasRoomFor(bytes)) throw this.#overloaded();
+    this.#lastAskedAt = performance.now();
     const job = new DecodeJob(bytes, request);
     this.#queue.add(job);
     this.#dispatch();
@@ -147,6 +153,7 @@ class ProcessPool implements DecoderPool {
     for (let job = this.#queue.take(); job !== undefined; job = this.#queue.take()) job.fail(shuttingDown());
     await Promise.all(this.#runs);
     for (const timer of this.#restartTimers) clearTimeout(timer);
+    clearTimeout(this.#quietTimer);
     const exits = [...this.#children].map((child) => child.exited);
     for (const child of this.#children) child.kill();
     await Promise.all(exits);
@@ -163,23 +170,37 @@ class ProcessPool implements DecoderPool {
     return child;
   }
 
-  /** The decoder has nothing to do: it takes the next image, or is retired when it has grown old or fat. */
+  /** The decoder has nothing to do: it takes the next image, or is retired when it has grown very old or fat. */
   #rest(child: DecoderChild): void {
     if (!child.isAlive) return;
-    if (this.#isDue(child)) {
-      this.#children.delete(child); // so that its end is not taken for a death
-      child.kill();
-      if (!this.#isClosed) this.#start();
+    if (child.imagesDecoded >= OVERAGE_TIMES * this.#recycleAfterImages || child.rssBytes > this.#recycleAboveBytes) {
+      this.#retire(child);
       return;
     }
     this.#idle.push(child);
+    if (this.#isOld(child)) this.#quietTimer ??= setTimeout(() => this.#retireWhenQuiet(), this.#recycleWhenQuietMs).unref();
     this.#dispatch();
   }
 
-  #isDue(child: DecoderChild): boolean {
-    const isQuiet = this.#runs.size === 0 && this.#queue.length === 0;
-    const imagesMax = this.#recycleAfterImages * (isQuiet ? 1 : OVERAGE_TIMES);
-    return child.imagesDecoded >= imagesMax || child.rssBytes > this.#recycleAboveBytes;
+  #isOld(child: DecoderChild): boolean {
+    return child.imagesDecoded >= this.#recycleAfterImages;
+  }
+
+  /** One after the other, so that the others are there for whoever comes. */
+  #retireWhenQuiet(): void {
+    this.#quietTimer = undefined;
+    const isQuiet = this.#runs.size === 0 && performance.now() - this.#lastAskedAt >= this.#recycleWhenQuietMs;
+    const at = this.#idle.findIndex((child) => this.#isOld(child));
+    if (at >= 0 && isQuiet) this.#retire(this.#idle.splice(at, 1)[0]!);
+    if (!this.#isClosed && this.#idle.some((child) => this.#isOld(child))) {
+      this.#quietTimer = setTimeout(() => this.#retireWhenQuiet(), this.#recycleWhenQuietMs).unref();
+    }
+  }
+
+  #retire(child: DecoderChild): void {
+    this.#children.delete(child); // so that its end is not taken for a death
+    child.kill();
+    if (!this.#isClosed) this.#start();
   }
 
   #replace(child: DecoderChild): void {

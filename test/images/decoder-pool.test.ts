@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { hasCorpus, sweepCorpus } from '../../bench/corpus-sweep.js';
 import { SearchError } from '../../src/errors.js';
@@ -264,32 +265,38 @@ describe('limits', () => {
     });
   });
 
-  test('a decoder is recycled after so many images, and when it holds too much memory', async () => {
-    for (const recycling of [{ recycleAfterImages: 3 }, { recycleAboveBytes: 1 }]) {
-      await withPool(recycling, async (pool) => {
-        const [pid] = pool.processIds;
-        for (let i = 0; i < 4; i++) await pool.decode(jpeg, bare);
-        assert.notDeepEqual(pool.processIds, [pid]);
-        assert.equal(pool.statistics.restarts, 0);
-      });
-    }
+  test('a decoder is recycled when it holds too much memory', async () => {
+    await withPool({ recycleAboveBytes: 1 }, async (pool) => {
+      const [pid] = pool.processIds;
+      for (let i = 0; i < 2; i++) await pool.decode(jpeg, bare);
+      assert.notDeepEqual(pool.processIds, [pid]);
+      assert.equal(pool.statistics.restarts, 0);
+    });
   });
 
-  test('an old decoder works on while images wait, but not for ever', async () => {
-    for (const { images, isReplacedBefore } of [
-      { images: 20, isReplacedBefore: false },
-      { images: 40, isReplacedBefore: true },
-    ]) {
-      await withPool({ recycleAfterImages: 3 }, async (pool) => {
-        const [pid] = pool.processIds;
-        const decodes = Array.from({ length: images }, () => pool.decode(jpeg, bare));
-        await Promise.all(decodes.slice(0, -1));
-        assert.equal(!pool.processIds.includes(pid!), isReplacedBefore, `${images} images at once`);
-        await decodes.at(-1);
-        assert.ok(!pool.processIds.includes(pid!), 'when the last was done');
-        assert.equal(pool.statistics.restarts, 0);
-      });
-    }
+  test('an old decoder is recycled once nobody has asked for an image for a while', async () => {
+    await withPool({ recycleAfterImages: 3, recycleWhenQuietMs: 200 }, async (pool) => {
+      const [pid] = pool.processIds;
+      for (let i = 0; i < 4; i++) {
+        await pool.decode(jpeg, bare);
+        assert.deepEqual(pool.processIds, [pid], 'while images come');
+      }
+      for (let i = 0; i < 100 && pool.processIds.includes(pid!); i++) await sleep(50);
+      assert.ok(!pool.processIds.includes(pid!), 'when none has come for a while');
+      await pool.decode(jpeg, bare);
+      assert.equal(pool.statistics.restarts, 0);
+    });
+  });
+
+  test('a decoder that is never left alone is recycled at ten times its age', async () => {
+    await withPool({ recycleAfterImages: 3, recycleWhenQuietMs: 600_000 }, async (pool) => {
+      const [pid] = pool.processIds;
+      for (let i = 0; i < 29; i++) await pool.decode(jpeg, bare);
+      assert.deepEqual(pool.processIds, [pid]);
+      for (let i = 0; i < 2; i++) await pool.decode(jpeg, bare);
+      assert.ok(!pool.processIds.includes(pid!));
+      assert.equal(pool.statistics.restarts, 0);
+    });
   });
 
   test('decoders run nicer, and know nothing of our environment', { skip: skipWithoutProc }, async () => {

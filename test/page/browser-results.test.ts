@@ -36,8 +36,9 @@ test('selected pictures are tagged, found by a filter on the tag, and untagged',
   }
   await selection(page).getByText('2 selected').waitFor();
   await selection(page).getByRole('button', { name: 'Tag' }).click();
-  await page.keyboard.type('for the show,  blue ');
-  await page.keyboard.press('Enter');
+  const field = page.getByLabel(/^Add to/); // Keys sent to the page before the dialog has the focus would be lost.
+  await field.fill('for the show,  blue ');
+  await field.press('Enter');
   await page.getByText('2 tagged.').waitFor();
   for (const id of chosen) assert.deepEqual(await tagsOf(id), ['for the show', 'blue']);
 
@@ -156,8 +157,9 @@ test('a lasso on the map leaves what it caught, to be tagged and filtered by', {
   assert.deepEqual(named.sort(), inside.toSorted());
 
   await caught.getByRole('button', { name: 'Tag' }).click();
-  await page.keyboard.type('left half');
-  await page.keyboard.press('Enter');
+  const tags = page.getByLabel(/^Add to/);
+  await tags.fill('left half');
+  await tags.press('Enter');
   await page.getByText(`${inside.length} tagged.`).waitFor();
   for (const { id } of left.points) {
     assert.equal(JSON.stringify((await tagsOf(id)) ?? []).includes('left half'), inside.includes(id), id);

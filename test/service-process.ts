@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
+import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -30,6 +31,14 @@ export type ServiceProcess = {
   kill(): Promise<void>;
 };
 
+const running = new Set<ChildProcess>();
+// A test that fails leaves its service running, and the file's process would wait for it for ever. The benches, which start services too, are not run as tests.
+if (process.env.NODE_TEST_CONTEXT !== undefined) {
+  after(() => {
+    for (const child of running) child.kill('SIGKILL');
+  });
+}
+
 /** Starts `likeness serve` on a free loopback port and waits until it is ready. Throws with the log where it does not become so. */
 export async function startService(options: {
   readonly data: string;
@@ -41,7 +50,8 @@ export async function startService(options: {
   const child = spawn(process.execPath, [CLI, ...flags], { cwd: REPOSITORY, stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (log += text));
-  const exited = once(child, 'exit');
+  running.add(child);
+  const exited = once(child, 'exit').finally(() => running.delete(child));
   const url = `http://127.0.0.1:${port}`;
   const deadline = performance.now() + (options.readyWithinMs ?? 180_000);
   for (;;) {

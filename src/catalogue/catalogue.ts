@@ -79,9 +79,11 @@ export type NeighbourQuery = {
   readonly exact?: boolean;
   /** Answer each neighbour's embedding too. */
   readonly withEmbedding?: boolean;
+  /** SHA-256 of the query's file. The image of the same bytes is answered too, where there is one and the search of the graph missed it. */
+  readonly sha256?: Uint8Array;
   /**
    * Answer also the `limit` nearest of the images whose perceptual hash is within `maxDistance` bits of one of these (1..8, 32 bytes each). They
-   * follow the `k` nearest by embedding and are more than `k` together.
+   * come besides the `k` nearest by embedding and are more than `k` together.
    */
   readonly nearHash?: { readonly hashes: readonly Uint8Array[]; readonly maxDistance: number; readonly limit: number };
 };

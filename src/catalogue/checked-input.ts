@@ -49,6 +49,7 @@ export function checkedQuery(query: NeighbourQuery, dimensions: number): Neighbo
     refuse(`ef must be a whole number from 1 to ${EF_MAX}.`);
   }
   if (query.minSimilarity !== undefined && !Number.isFinite(query.minSimilarity)) refuse('The least similarity must be a finite number.');
+  if (query.sha256 !== undefined && query.sha256.length !== 32) refuse('A SHA-256 has 32 bytes.');
   for (const hash of query.nearHash?.hashes ?? []) if (hash.length !== HASH_BYTES) refuse(`A perceptual hash has ${HASH_BYTES} bytes.`);
   return { ...query, embedding: unitVector(query.embedding, dimensions) };
 }

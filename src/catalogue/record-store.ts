@@ -112,9 +112,12 @@ export class RecordStore {
   }
 
   findBySha256(collectionName: string, sha256: Uint8Array): ImageId | undefined {
-    const collection = this.collectionKey(collectionName);
-    const row = collection === undefined ? undefined : this.#statements.idBySha256.get(collection, sha256);
-    return row?.id as ImageId | undefined;
+    return this.#ofBytes(collectionName, sha256)?.id as ImageId | undefined;
+  }
+
+  /** The sequence of the image of the same bytes: its label in the indexes. */
+  sequenceOfBytes(collectionName: string, sha256: Uint8Array): number | undefined {
+    return this.#ofBytes(collectionName, sha256)?.sequence;
   }
 
   /** One of an image's larger parts, in memory of its own. */
@@ -218,6 +221,11 @@ export class RecordStore {
   }
 
   /** The first 32 digits of the SHA-256, or more where another image has that id. */
+  #ofBytes(collectionName: string, sha256: Uint8Array): { readonly sequence: number; readonly id: string } | undefined {
+    const collection = this.collectionKey(collectionName);
+    return collection === undefined ? undefined : this.#statements.idBySha256.get(collection, sha256);
+  }
+
   #freeId(collection: number, sha256: Uint8Array): ImageId {
     const digits = Buffer.from(sha256).toString('hex');
     for (let length = 32; ; length += 8) {

@@ -51,7 +51,7 @@ export type Statements = { readonly [Name in Plain]: Database.Statement<[]> } & 
   readonly collections: Database.Statement<[], { key: number; name: string }>;
   readonly collectionKey: Database.Statement<[string], number>;
   readonly imageById: Database.Statement<[number, string], ImageRow>;
-  readonly idBySha256: Database.Statement<[number, Uint8Array], { id: string }>;
+  readonly idBySha256: Database.Statement<[number, Uint8Array], { sequence: number; id: string }>;
   readonly idBySequence: Database.Statement<[number], string>;
   readonly matched: Database.Statement<[number], MatchRow>;
   readonly perceptualHashes: Database.Statement<[number], { sequence: number; perceptualHash: Buffer }>;
@@ -78,7 +78,9 @@ export function prepareStatements(database: Database.Database): Statements {
     collectionKey: database.prepare<[string], number>('SELECT key FROM collections WHERE name = ?').pluck(),
     insertCollection: database.prepare('INSERT INTO collections (name) VALUES (?)'),
     imageById: database.prepare<[number, string], ImageRow>(`SELECT ${IMAGE_COLUMNS} FROM images WHERE collection = ? AND id = ?`),
-    idBySha256: database.prepare<[number, Uint8Array], { id: string }>('SELECT id FROM images WHERE collection = ? AND sha256 = ?'),
+    idBySha256: database.prepare<[number, Uint8Array], { sequence: number; id: string }>(
+      'SELECT sequence, id FROM images WHERE collection = ? AND sha256 = ?',
+    ),
     idBySequence: database.prepare<[number], string>('SELECT id FROM images WHERE sequence = ?').pluck(),
     matched: database.prepare<[number], MatchRow>(
       `SELECT id, metadata, sha256, perceptual_hash AS perceptualHash, perceptual_hash_quality AS perceptualHashQuality,

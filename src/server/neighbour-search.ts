@@ -53,7 +53,9 @@ export function createNeighbourSearch(
           const hashes = search.groups ? hashesOf(asked, view) : [];
           const nearHash =
             hashes.length === 0 ? {} : { nearHash: { hashes, maxDistance: HASH_LIMITS.hashThreshold, limit: HASH_MATCHES_MAX } };
-          const neighbours = await catalogue.neighbours({ collection, ...query, ...breadth, ...nearHash, k, embedding: view.embedding });
+          const sameBytes = asked.sha256 === undefined || view.view !== 'original' ? {} : { sha256: asked.sha256 };
+          const embedding = view.embedding;
+          const neighbours = await catalogue.neighbours({ collection, ...query, ...breadth, ...sameBytes, ...nearHash, k, embedding });
           return matchesOf(neighbours, { query: asked, view, scores });
         }),
       ),

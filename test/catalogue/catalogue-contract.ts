@@ -321,6 +321,31 @@ export function catalogueContract(name: string, withCatalogue: (use: (catalogue:
       assert.deepEqual(await catalogue.neighbours({ ...ask, nearHash: wanted }), plain);
     });
 
+    test('answers the image of the same bytes wherever the search would have missed it', async (catalogue, draw) => {
+      const query = draw();
+      const far = newImage('far', opposite(query), { id: imageId('far') });
+      await catalogue.add('all', far);
+      for (let each = 0; each < 20; each++) await catalogue.add('all', newImage(`other ${each}`, draw()));
+      const ask = { collection: 'all', embedding: query, k: 2 };
+      const plain = await catalogue.neighbours(ask);
+      const both = await catalogue.neighbours({ ...ask, sha256: far.sha256 });
+      assert.deepEqual(both.slice(0, 2), plain);
+      assert.deepEqual(
+        both.slice(2).map(({ id }) => id),
+        ['far'],
+      );
+      assert.ok(both[2]!.similarity < -0.999);
+      assert.deepEqual(await catalogue.neighbours({ ...ask, sha256: new Uint8Array(32) }), plain);
+      assert.deepEqual(await catalogue.neighbours({ ...ask, sha256: far.sha256, minSimilarity: -0.5 }), plain);
+      const filter = parseFilter({ field: 'content', equals: 'other 3' });
+      assert.equal((await catalogue.neighbours({ ...ask, sha256: far.sha256, filter })).length, 1);
+      // Found by both, it is answered once.
+      assert.equal((await catalogue.neighbours({ ...ask, k: 21, sha256: far.sha256 })).length, 21);
+      await assert.rejects(catalogue.neighbours({ ...ask, sha256: new Uint8Array(31) }), { code: 'INVALID_REQUEST' });
+      await catalogue.remove('all', imageId('far'));
+      assert.deepEqual(await catalogue.neighbours({ ...ask, sha256: far.sha256 }), plain);
+    });
+
     test('keeps collections apart', async (catalogue, draw) => {
       const embedding = draw();
       await catalogue.add('one', newImage('a', embedding, { id: imageId('x') }));

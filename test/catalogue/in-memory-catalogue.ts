@@ -120,7 +120,7 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
       const accepts = (label: number): boolean => filter === undefined || matchesFilter(filter, bySequence.get(label)!.metadata);
       const matches = collection.index.search(embedding, k, { accepts }).filter(({ similarity }) => similarity >= minSimilarity);
       const known = new Set(matches.map(({ label }) => label));
-      const further = [...bySequence.values()]
+      const byHash = [...bySequence.values()]
         .map((record) => ({
           record,
           distance: Math.min(...(query.nearHash?.hashes ?? []).map((hash) => bitsApart(hash, record.perceptualHash))),
@@ -128,11 +128,14 @@ export function inMemoryCatalogue(dimensions: number): Catalogue {
         .filter(({ record, distance }) => distance <= (query.nearHash?.maxDistance ?? -1) && accepts(record.sequence))
         .sort((a, b) => a.distance - b.distance || a.record.sequence - b.record.sequence)
         .slice(0, query.nearHash?.limit ?? 0)
-        .filter(({ record }) => !known.has(record.sequence));
+        .map(({ record }) => record);
+      const ofBytes = query.sha256 === undefined ? undefined : sameBytes(collection, query.sha256);
+      const twins = [...bySequence.values()].filter(({ id, sequence }) => id === ofBytes && accepts(sequence));
+      const further = [...new Set([...twins, ...byHash])].filter(({ sequence }) => !known.has(sequence));
       const scored = collection.index.searchAmong(
         embedding,
         Math.max(1, further.length),
-        further.map(({ record }) => record.sequence),
+        further.map(({ sequence }) => sequence),
       );
       return [...matches, ...scored.filter(({ similarity }) => similarity >= minSimilarity)].map(({ label, similarity }) => {
         const { id, metadata, sequence, sha256, perceptualHash, perceptualHashQuality = null, hasOriginal } = bySequence.get(label)!;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import sharp from 'sharp';
+import { imageId, newImage } from '../catalogue/example-images.js';
 import { syntheticPicture, toSharp } from '../images/pictures.js';
 import { assertError, raw, startApplication, type TestApplication } from './application.js';
 
@@ -10,6 +12,7 @@ type Result = {
   readonly match: string;
   readonly band: { readonly name: string; readonly probability: number };
   readonly view?: string;
+  readonly vector?: readonly number[];
   readonly folded?: readonly string[];
 };
 
@@ -48,6 +51,23 @@ test('the same picture, an edited copy and one that is merely alike are told apa
   const [first, ...others] = await find(server, 'id=p2&k=3&groups=true');
   assert.deepEqual([first?.id, first?.match], ['copy', 'edited']);
   for (const { match } of others) assert.equal(match, 'similar');
+});
+
+test('the picture of the same bytes is found where neither its embedding nor its hash would lead to it', async (context) => {
+  const server = await startApplication(context);
+  const bytes = await photo(5);
+  await store(server, 'itself', bytes);
+  const [{ vector } = assert.fail('nothing found')] = await find(server, 'k=1&include=vector', bytes);
+  const away = Float32Array.from(vector!, (element) => -element);
+  for (let other = 0; other < 30; other++) {
+    const embedding = Float32Array.from(vector!, (element, at) => element + (at === other ? 0.1 : 0));
+    await server.catalogue.add('default', newImage(`other ${other}`, embedding));
+  }
+  const sha256 = new Uint8Array(createHash('sha256').update(bytes).digest());
+  await server.catalogue.remove('default', imageId('itself'));
+  await server.catalogue.add('default', newImage('far', away, { id: imageId('far'), sha256 }));
+  const [first] = await find(server, 'k=1&groups=true', bytes);
+  assert.deepEqual([first?.id, first?.match], ['far', 'same']);
 });
 
 test('a mirrored or turned copy is found where copies are looked for, or by the views asked for', async (context) => {

@@ -8,7 +8,7 @@ import type { VectorMatch } from './vector-index.js';
 /**
  * The neighbours of a query in one collection, best first: the nearest by embedding; where the query names its bytes, the image of the same; where it names
  * hashes, those with a near hash however low the embedding ranks them. A graph is searched by approximation and may miss even the very vector that it is asked
- * for (of 18,000 pictures of noise, one was found only with a breadth of 160), but whoever sends a stored file again is to be shown it, always. `passes`: the
+ * for (of 18,000 pictures of noise, one was found only with a breadth of 160), but a stored file sent again is to be compared always. `passes`: the
  * labels that a filter lets through, ascending.
  */
 export function findNeighbours(

@@ -10,11 +10,13 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends g++ make python3 \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
+COPY package.json package-lock.json ./
+COPY src/install/global-agent ./src/install/global-agent
 RUN npm ci
 COPY tsconfig.json ./
 COPY src ./src
-RUN npm run build && npm prune --omit=dev
+RUN npm run build && npm prune --omit=dev \
+ && rm -rf node_modules/onnxruntime-node/bin/napi-v6/win32 node_modules/onnxruntime-node/bin/napi-v6/darwin
 
 # ---- gpu-build: the same on the CUDA image's system, whose C library is the older one
 FROM ${CUDA_IMAGE} AS gpu-build
@@ -27,14 +29,16 @@ COPY --from=build /usr/local/include/node /usr/local/include/node
 RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm \
  && ln -s ../lib/node_modules/npm/bin/npx-cli.js /usr/local/bin/npx
 WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
+COPY package.json package-lock.json ./
+COPY src/install/global-agent ./src/install/global-agent
 RUN npm ci
 # The documented command for GPU users: the one package whose install script fetches the TensorFlow library.
 RUN npm install --no-save @tensorflow/tfjs-node-gpu@4.22.0
 COPY tsconfig.json ./
 COPY src ./src
 RUN npm run build && npm prune --omit=dev --no-save \
- && npm install --no-save --omit=dev @tensorflow/tfjs-node-gpu@4.22.0
+ && npm install --no-save --omit=dev @tensorflow/tfjs-node-gpu@4.22.0 \
+ && rm -rf node_modules/onnxruntime-node/bin/napi-v6/win32 node_modules/onnxruntime-node/bin/napi-v6/darwin
 
 FROM ${CUDA_IMAGE} AS gpu
 RUN apt-get update \
@@ -50,7 +54,7 @@ COPY --from=gpu-build /app/dist/src ./dist/src
 COPY --from=gpu-build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
-COPY src/demo ./src/demo
+COPY examples/demo ./examples/demo
 ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data LIKENESS_DEVICE=tensorflow-gpu MALLOC_ARENA_MAX=2
 USER likeness
 VOLUME /data
@@ -72,7 +76,7 @@ COPY --from=build /app/dist/src ./dist/src
 COPY --from=build /app/dist/page ./dist/page
 COPY package.json openapi.yaml ./
 COPY models ./models
-COPY src/demo ./src/demo
+COPY examples/demo ./examples/demo
 # On every address, so keys are required: see docker-compose.yml. Two arenas hold memory as low as jemalloc does (docs/operations.md), without a library in every process.
 ENV NODE_ENV=production LIKENESS_HOST=0.0.0.0 LIKENESS_DATA=/data MALLOC_ARENA_MAX=2
 USER node

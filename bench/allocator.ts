@@ -1,14 +1,15 @@
 /**
- * What the C library's allocator costs a service in memory: the same pictures imported under glibc's, glibc's with two arenas, and jemalloc, by turns. Peak and settled memory of the whole
- * service, decoders included, and processor time. Linux. `JEMALLOC=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2 npm run bench -- allocator`.
+ * What the C library's allocator costs a service in memory: the same pictures imported under glibc's, glibc's with two
+ * arenas, and jemalloc, by turns. Peak and settled memory of the whole service, decoders included, and processor time.
+ * Linux. `JEMALLOC=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2 npm run bench -- allocator`.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
+import { seededRandom } from '../src/seeded-random.js';
 import { inLanes } from '../test/acceptance/lanes.js';
-import { seededRandom } from '../test/catalogue/synthetic-vectors.js';
 import { sharedData, startService } from '../test/service-process.js';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 2);
@@ -19,7 +20,12 @@ const SETTLE_MS = 5000;
 const TICKS_PER_SECOND = 100;
 
 type Setting = { readonly name: string; readonly environment: Readonly<Record<string, string>> };
-type Figures = { readonly peak: number; readonly settled: number; readonly settledMain: number; readonly cpuSeconds: number };
+type Figures = {
+  readonly peak: number;
+  readonly settled: number;
+  readonly settledMain: number;
+  readonly cpuSeconds: number;
+};
 
 const jemalloc = process.env.JEMALLOC;
 const settings: readonly Setting[] = [
@@ -63,7 +69,12 @@ async function importUnder({ environment }: Setting): Promise<Figures> {
     });
     await sleep(SETTLE_MS);
     clearInterval(watch);
-    return { peak, settled: memoryOf(family(pid)), settledMain: memoryOf([pid]), cpuSeconds: processorSeconds(family(pid)) };
+    return {
+      peak,
+      settled: memoryOf(family(pid)),
+      settledMain: memoryOf([pid]),
+      cpuSeconds: processorSeconds(family(pid)),
+    };
   } finally {
     await service.stop();
     rmSync(data, { recursive: true, force: true });
@@ -99,7 +110,10 @@ function family(pid: number): number[] {
 }
 
 function memoryOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + Number(/VmRSS:\s+(\d+) kB/.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0) * 1024, 0);
+  return pids.reduce(
+    (sum, pid) => sum + Number(/VmRSS:\s+(\d+) kB/.exec(readText(`/proc/${pid}/status`))?.[1] ?? 0) * 1024,
+    0,
+  );
 }
 
 function processorSeconds(pids: readonly number[]): number {

@@ -1,17 +1,18 @@
 /**
- * The article's figure of a training: neighbours of the mean head as the network gives it, by cosine and by Euclidean distance (a saved encoder is
- * normalised, and both rank alike there). Prints the kNN accuracy of either, and how many of ten neighbours they share.
+ * The article's figure of a training: neighbours of the mean head as the network gives it, by cosine and by Euclidean
+ * distance (a saved encoder is normalised, and both rank alike there). Prints the kNN accuracy of either, and how many
+ * of ten neighbours they share.
  *
  *   node dist/bench/article-sheets.js models/mine.training CIFAR10_FOLDER OUT_FOLDER [DATABASE_IMAGES] [QUERIES]
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { atMost, openDataSource } from '../src/commands/data-sources.js';
+import { atMost, openDataSource } from '../src/datasets/data-sources.js';
+import type { ImageDataset } from '../src/datasets/image-dataset.js';
 import { type EmbeddingMatrix, embeddingMatrix } from '../src/evaluation/embedding-matrix.js';
 import { openExactSearch } from '../src/evaluation/exact-search.js';
-import { smallSheet } from '../src/evaluation/small-sheet.js';
-import { measureSplit } from '../src/evaluation/split-measures.js';
-import type { ImageDataset } from '../src/images/image-dataset.js';
+import { measureSplit } from '../src/evaluation/measures/split-measures.js';
+import { smallSheet } from '../src/evaluation/reports/drawn-sheets.js';
 import { writeInputTensor } from '../src/images/preprocessing.js';
 import { readLatestCheckpoint } from '../src/training/checkpoint.js';
 import { layerSizes, openLayerEncoder } from '../src/training/encoder-layers.js';
@@ -29,8 +30,7 @@ if (checkpoint === undefined) throw new Error(`There is no checkpoint in ${folde
 const { recipe } = checkpoint;
 const preprocessing = preprocessingOf(recipe);
 const encoder = await openLayerEncoder(recipe, checkpoint, { threads: 2, isNormalised: false });
-const refuse = () => Promise.reject(new Error('Only pictures of the encoder’s own size are read here.'));
-const source = await openDataSource({ data, cache: '', heldOut: 0, decode: refuse });
+const source = await openDataSource({ data, cache: '', heldOut: 0 });
 if (source.queries === undefined) throw new Error(`${data} holds nothing out to ask with.`);
 const database = await encoded(atMost(source.database, Number(databaseImages)));
 const queries = await encoded(atMost(source.queries, Number(queryImages)));
@@ -46,14 +46,16 @@ for (const metric of ['cosine', 'euclidean'] as const) {
 }
 console.log(`shared among the first ${SHARED_AMONG}: ${(await shared()).toFixed(2)}`);
 
-async function encoded(dataset: ImageDataset): Promise<{ readonly dataset: ImageDataset; readonly embeddings: EmbeddingMatrix }> {
+async function encoded(
+  dataset: ImageDataset,
+): Promise<{ readonly dataset: ImageDataset; readonly embeddings: EmbeddingMatrix }> {
   const { mean: dimensions } = layerSizes(recipe);
   const values = new Float32Array(dataset.count * dimensions);
   for (let first = 0; first < dataset.count; first += BATCH) {
     const count = Math.min(BATCH, dataset.count - first);
     const batch = new Float32Array(count * 3 * preprocessing.width * preprocessing.height);
     for (let index = 0; index < count; index++)
-      writeInputTensor({ pixels: await dataset.pixels(first + index), preprocessing, target: batch, index });
+      writeInputTensor({ pixels: dataset.heldPixels(first + index)!, preprocessing, target: batch, index });
     values.set((await encoder.encode(batch, count)).mean, first * dimensions);
   }
   return { dataset, embeddings: embeddingMatrix(values, dimensions) };

@@ -1,6 +1,7 @@
 /**
- * Bytes on disk and in memory that one image costs, against the arithmetic of docs/operations.md: a catalogue of vectors of the shipped encoder with thumbnails of a known
- * size, under a real service. Memory is told from two sizes, since a service that holds anything holds some tens of megabytes besides. `npm run bench -- capacity`.
+ * Bytes on disk and in memory that one image costs, against the arithmetic of docs/operations.md: a catalogue of
+ * vectors of the shipped encoder with thumbnails of a known size, under a real service. Memory is told from two sizes,
+ * since a service that holds anything holds some tens of megabytes besides. `npm run bench -- capacity`.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,7 +26,10 @@ try {
   const { dimensions: d, m } = sideCarOf(filled);
   const each = (bytes: number): number => bytes / IMAGES;
   const database = sizeOf(filled, 'catalogue.db') + sizeOf(filled, 'catalogue.db-wal');
-  const index = readdirSync(join(filled, 'indexes')).reduce((sum, name) => sum + sizeOf(join(filled, 'indexes'), name), 0);
+  const index = readdirSync(join(filled, 'indexes')).reduce(
+    (sum, name) => sum + sizeOf(join(filled, 'indexes'), name),
+    0,
+  );
   console.log(`${IMAGES} images of ${d} dimensions, M ${m}, thumbnails of ${THUMBNAIL_BYTES} bytes; bytes an image:`);
   print('memory', slope, 4 * d + 4 * (2 * m + 1) + 12 + 140 + (4 * d + 50));
   print('database', each(database), 1.05 * (4 * d + THUMBNAIL_BYTES + 400));
@@ -48,7 +52,8 @@ function print(what: string, measured: number, predicted: number): void {
 async function settledMemory(data: string): Promise<number> {
   const service = await startService({ data, readyWithinMs: 300_000 });
   try {
-    for (let request = 0; request < REQUESTS; request++) await (await fetch(`${service.url}/images?limit=10`)).arrayBuffer();
+    for (let request = 0; request < REQUESTS; request++)
+      await (await fetch(`${service.url}/images?limit=10`)).arrayBuffer();
     await sleep(5000);
     const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${service.process.pid}/status`, 'utf8'));
     return Number(line?.[1]) * 1024;

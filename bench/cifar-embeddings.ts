@@ -3,19 +3,20 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openDecoding } from '../src/commands/measured-encoder.js';
+import { readCifar10 } from '../src/datasets/cifar.js';
+import { openDecoding } from '../src/datasets/decoding.js';
+import { pixelDataset } from '../src/datasets/image-dataset.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { readSavedEncoder, type SavedEncoder } from '../src/encoder/saved-encoder.js';
 import { encodeDataset } from '../src/evaluation/encode-dataset.js';
-import { pixelDataset } from '../src/images/image-dataset.js';
 import type { Pixels } from '../src/images/pixels.js';
 import { writeInputTensor } from '../src/images/preprocessing.js';
 import { SETTINGS } from '../src/settings.js';
-import { readCifar10 } from '../src/training/cifar.js';
 
 /**
- * Embeddings of a split, in file order, by the saved encoder in `model`; where it takes other than 32 x 32 pixels, through the service's own decoding. Unpacks
- * ../shared/data/cifar10 once into the temporary folder and keeps the embeddings beside it; throws where that is absent.
+ * Embeddings of a split, in file order, by the saved encoder in `model`; where it takes other than 32 x 32 pixels,
+ * through the service's own decoding. Unpacks ../shared/data/cifar10 once into the temporary folder and keeps the
+ * embeddings beside it; throws where that is absent.
  */
 export async function cifarEmbeddings(
   split: 'train' | 'test',
@@ -23,7 +24,8 @@ export async function cifarEmbeddings(
   model: string = SETTINGS.model.default,
 ): Promise<Float32Array[]> {
   const folder = join(tmpdir(), 'likeness-cifar10');
-  if (!existsSync(join(folder, 'test_batch.bin'))) execFileSync(process.execPath, ['../shared/data/cifar10/unpack.mjs', folder]);
+  if (!existsSync(join(folder, 'test_batch.bin')))
+    execFileSync(process.execPath, ['../shared/data/cifar10/unpack.mjs', folder]);
   const saved = await readSavedEncoder(model);
   const { id, dimensions } = saved.manifest;
   const file = join(folder, `${id}-${split}-${count}.f32`);
@@ -63,7 +65,9 @@ async function encode(
       dataset: pixelDataset({ name: 'CIFAR-10', images }),
       decode: decoding.decode,
     });
-    if (unreadable > 0) throw new Error(`${unreadable} images of CIFAR-10 could not be read.`);
+    const [first] = unreadable;
+    if (first !== undefined)
+      throw new Error(`${unreadable.length} images of CIFAR-10 could not be read: ${first.name}: ${first.reason}`);
     return embeddings.values.slice();
   } finally {
     await decoding.close();

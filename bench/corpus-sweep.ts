@@ -1,16 +1,21 @@
 /**
- * Sends every file of ../shared/data/bad-images through a decoder pool and compares the outcome with the manifest's `expected`.
- * Run: node dist/bench/corpus-sweep.js [every-nth-file]. Prints each disagreement, counts per error code, the slowest image and the peak of memory.
+ * Sends every file of ../shared/data/bad-images through a decoder pool and compares the outcome with the
+ * manifest's `expected`. Run: node dist/bench/corpus-sweep.js [every-nth-file]. Prints each disagreement, counts per
+ * error code, the slowest image and the peak of memory.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { SearchError } from '../src/errors.js';
-import { createDecoderPool } from '../src/images/decoder-pool.js';
+import { createDecoderPool } from '../src/images/decoding/decoder-pool.js';
 
 /** One line of the manifest that says what should become of an image file. */
 export type CorpusFile = { readonly file: string; readonly expected: string; readonly kind: string };
 
 /** What became of it: `accepted` or an error code. */
-export type CorpusOutcome = CorpusFile & { readonly outcome: string; readonly agrees: boolean; readonly tookMs: number };
+export type CorpusOutcome = CorpusFile & {
+  readonly outcome: string;
+  readonly agrees: boolean;
+  readonly tookMs: number;
+};
 
 const CORPUS = new URL('../../../shared/data/bad-images/', import.meta.url);
 
@@ -19,8 +24,14 @@ export function hasCorpus(): boolean {
   return existsSync(new URL('manifest.tsv', CORPUS));
 }
 
-/** Decodes every n-th image file of the corpus with a fresh pool, each `rounds` times; a file agrees only where its outcome is the same every time. */
-export async function sweepCorpus(options: { readonly everyNth: number; readonly rounds: number }): Promise<readonly CorpusOutcome[]> {
+/**
+ * Decodes every n-th image file of the corpus with a fresh pool, each `rounds` times; a file agrees only where its
+ * outcome is the same every time.
+ */
+export async function sweepCorpus(options: {
+  readonly everyNth: number;
+  readonly rounds: number;
+}): Promise<readonly CorpusOutcome[]> {
   const files = readManifest().filter((_, i) => i % options.everyNth === 0);
   const pool = createDecoderPool({
     preprocessing: { width: 32, height: 32, fit: 'cover', mean: [0, 0, 0], scale: [1, 1, 1], layout: 'NCHW' },
@@ -47,11 +58,17 @@ export async function sweepCorpus(options: { readonly everyNth: number; readonly
   }
 }
 
-/** Accepted where the manifest accepts, an error that blames the file where it refuses, either of the two where it leaves that open. */
+/**
+ * Accepted where the manifest accepts, an error that blames the file where it refuses, either of the two where it
+ * leaves that open.
+ */
 function agrees(expected: string, outcome: string): boolean {
-  const isRefused = ['UNSUPPORTED_FORMAT', 'HEIC_NOT_SUPPORTED', 'UNREADABLE_IMAGE', 'IMAGE_TOO_LARGE'].includes(outcome);
+  const isRefused = ['UNSUPPORTED_FORMAT', 'HEIC_NOT_SUPPORTED', 'UNREADABLE_IMAGE', 'IMAGE_TOO_LARGE'].includes(
+    outcome,
+  );
   if (expected.startsWith('accept')) return outcome === 'accepted';
-  if (expected.startsWith('refuse or accept') || expected.startsWith('either')) return isRefused || outcome === 'accepted';
+  if (expected.startsWith('refuse or accept') || expected.startsWith('either'))
+    return isRefused || outcome === 'accepted';
   return isRefused;
 }
 
@@ -84,7 +101,8 @@ async function main(): Promise<void> {
   const counts = new Map<string, number>();
   for (const { outcome } of outcomes) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
   const disagreeing = outcomes.filter((outcome) => !outcome.agrees);
-  for (const { file, expected, kind, outcome } of disagreeing) console.log(`${outcome}\texpected ${expected}\t(${kind})\t${file}`);
+  for (const { file, expected, kind, outcome } of disagreeing)
+    console.log(`${outcome}\texpected ${expected}\t(${kind})\t${file}`);
   const slowest = outcomes.reduce((a, b) => (a.tookMs > b.tookMs ? a : b));
   console.log(Object.fromEntries(counts));
   console.log(
@@ -95,5 +113,9 @@ async function main(): Promise<void> {
   );
 }
 
-if (process.argv[1] !== undefined && import.meta.url.endsWith('/corpus-sweep.js') && process.argv[1].endsWith('corpus-sweep.js'))
+if (
+  process.argv[1] !== undefined &&
+  import.meta.url.endsWith('/corpus-sweep.js') &&
+  process.argv[1].endsWith('corpus-sweep.js')
+)
   await main();

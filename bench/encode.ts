@@ -1,6 +1,6 @@
 /**
- * What an embedding costs: images per second of the bare runtime (pixels already numbers, one thread that does nothing else) against the
- * whole encoder (batcher, worker thread, pixels turned into numbers), side by side in one process.
+ * What an embedding costs: images per second of the bare runtime (pixels already numbers, one thread that does nothing
+ * else) against the whole encoder (batcher, worker thread, pixels turned into numbers), side by side in one process.
  *
  *   node dist/bench/encode.js [SAVED_ENCODER]
  */

@@ -1,8 +1,10 @@
 /**
- * Fits what the scores of saved encoders mean on a folder of pictures, and writes scores.json into each encoder's folder:
- * `node dist/bench/fit-scores.js [--curve FILE.svg] [--different 'A = B'] PICTURES_FOLDER MODEL_FOLDER...`. The pictures are parted in two collections that share none: curves and
- * threshold come of searches in the one, precision, recall and the reliability curve of searches in the other. Copies that the folder holds are found by
- * laying pictures on each other, listed and left out; a listed pair that the eye tells apart is counted again with --different.
+ * Fits what the scores of saved encoders mean on a folder of pictures, and writes scores.json into each
+ * encoder's folder: `node dist/bench/fit-scores.js [--curve FILE.svg] [--different 'A = B'] PICTURES_FOLDER
+ * MODEL_FOLDER...`. The pictures are parted in two collections that share none: curves and threshold come of searches
+ * in the one, precision, recall and the reliability curve of searches in the other. Copies that the folder holds are
+ * found by laying pictures on each other, listed and left out; a listed pair that the eye tells apart is counted again
+ * with --different.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,14 +13,18 @@ import type { Encoder } from '../src/encoder/encoder.js';
 import { openEncoder } from '../src/encoder/open-encoder.js';
 import { SCORES_FILE, type ShippedScores } from '../src/encoder/score-defaults.js';
 import { attackImage, COPY_ATTACKS } from '../src/images/copy-attacks.js';
-import { decodeImage } from '../src/images/decode-image.js';
+import { decodeImage } from '../src/images/decoding/decode-image.js';
+import { DEFAULT_IMAGE_LIMITS } from '../src/images/decoding/image-limits.js';
 import type { DecodedImage } from '../src/images/image-decoder.js';
-import { DEFAULT_IMAGE_LIMITS } from '../src/images/image-limits.js';
-import { hammingDistance, PERCEPTUAL_HASH_QUALITY_MIN, PERCEPTUAL_HASH_THRESHOLD } from '../src/images/perceptual-hash.js';
+import {
+  hammingDistance,
+  PERCEPTUAL_HASH_QUALITY_MIN,
+  PERCEPTUAL_HASH_THRESHOLD,
+} from '../src/images/perceptual-hash.js';
 import { type Sketch, sketchOfThumbnail } from '../src/images/sketch.js';
 import { alignmentQuery, alignPictures } from '../src/matching/align-pictures.js';
+import { EDITED_AGREEMENT_MIN } from '../src/matching/copy-verdict.js';
 import { fitScoreModel, type ScoredPair, type ScoreFit } from '../src/matching/fit-score-model.js';
-import { EDITED_AGREEMENT_MIN } from '../src/matching/match-kind.js';
 import { NEAR_PRECISION } from '../src/matching/score-model.js';
 import { seededRandom, shuffledIndices } from '../src/seeded-random.js';
 import { reliabilityCurves } from './reliability-curve.js';
@@ -32,12 +38,20 @@ const EDITED_MAX = 200;
 const EDITS_OF_EACH = 6;
 /** Results of a search. */
 const RESULTS = 10;
-/** So many of an edited picture's nearest, where they are as alike as this, are laid on it: they may be copies that the folder holds. */
+/**
+ * So many of an edited picture's nearest, where they are as alike as this, are laid on it: they may be copies that the
+ * folder holds.
+ */
 const DOUBTFUL = { count: 5, similarity: 0.5 } as const;
 const BATCH = 32;
 
 type Stored = { readonly name: string; readonly embedding: Float32Array; readonly image: DecodedImage };
-type Subject = { readonly encoder: Encoder; readonly folder: string; readonly collection: readonly Stored[]; readonly pairs: ScoredPair[] };
+type Subject = {
+  readonly encoder: Encoder;
+  readonly folder: string;
+  readonly collection: readonly Stored[];
+  readonly pairs: ScoredPair[];
+};
 
 const { values, positionals } = parseArgs({
   options: { curve: { type: 'string' }, different: { type: 'string', multiple: true, default: [] } },
@@ -51,7 +65,9 @@ const found = readdirSync(picturesFolder, { recursive: true, encoding: 'utf8' })
   .sort();
 if (found.length < PICTURES_MIN)
   throw new Error(`${picturesFolder} holds ${found.length} pictures; ${PICTURES_MIN} are the least to fit on.`);
-const order = [...shuffledIndices(found.length, seededRandom(SEED, 'collections'))].slice(0, PICTURES_MAX).map((at) => found[at]!);
+const order = [...shuffledIndices(found.length, seededRandom(SEED, 'collections'))]
+  .slice(0, PICTURES_MAX)
+  .map((at) => found[at]!);
 const half = order.length >> 1;
 const encoders = await Promise.all(
   modelFolders.map(async (folder) => ({ folder, encoder: await openEncoder({ folder, device: 'cpu', threads: 2 }) })),
@@ -69,7 +85,9 @@ if (values.curve !== undefined) {
     reliabilityCurves(fits.map(({ name, fit }) => ({ ...fit, name, nearProbability: fit.model.nearProbability }))),
   );
 }
-console.log(`Left out as copies that the folder holds:\n${[...copies].flatMap(([pair, is]) => (is ? [`  ${pair}`] : [])).join('\n')}`);
+console.log(
+  `Left out as copies that the folder holds:\n${[...copies].flatMap(([pair, is]) => (is ? [`  ${pair}`] : [])).join('\n')}`,
+);
 
 /** Stores a collection for every encoder and searches it with edits of its pictures. */
 async function searched(names: readonly string[], part: string): Promise<Subject[]> {
@@ -88,32 +106,54 @@ async function searched(names: readonly string[], part: string): Promise<Subject
   for (let picture = 0; picture < edited; picture++) {
     // From the stored thumbnail, as a service does it, which has no originals.
     const bytes = subjects[0]!.collection[picture]!.image.thumbnail!;
-    const attacks = Array.from({ length: EDITS_OF_EACH }, (_, at) => COPY_ATTACKS[(picture * EDITS_OF_EACH + at) % COPY_ATTACKS.length]!);
+    const attacks = Array.from(
+      { length: EDITS_OF_EACH },
+      (_, at) => COPY_ATTACKS[(picture * EDITS_OF_EACH + at) % COPY_ATTACKS.length]!,
+    );
     const edits = await Promise.all(attacks.map((attack) => attackImage({ bytes, attack, seed: picture })));
     for (const { encoder, collection, pairs } of subjects) {
       const known = await copiesOf(picture, collection);
-      for (const query of await encodeAll(encoder, edits, false)) pairs.push(...resultsOf(query, { picture, known, collection }));
+      for (const query of await encodeAll(encoder, edits, false))
+        pairs.push(...resultsOf(query, { picture, known, collection }));
     }
     if (picture % 50 === 49)
-      console.error(`${part}: ${picture + 1} of ${edited} pictures, ${process.cpuUsage().user / 1e6} s of processor time`);
+      console.error(
+        `${part}: ${picture + 1} of ${edited} pictures, ${process.cpuUsage().user / 1e6} s of processor time`,
+      );
   }
   return subjects;
 }
 
-async function encodeAll(encoder: Encoder, pictures: readonly Uint8Array[], thumbnail: boolean): Promise<Omit<Stored, 'name'>[]> {
+async function encodeAll(
+  encoder: Encoder,
+  pictures: readonly Uint8Array[],
+  thumbnail: boolean,
+): Promise<Omit<Stored, 'name'>[]> {
   const { preprocessing } = encoder.description;
   return await Promise.all(
     pictures.map(async (bytes) => {
-      const image = await decodeImage(bytes, { limits: DEFAULT_IMAGE_LIMITS, preprocessing, thumbnailSize: 256, thumbnail });
+      const image = await decodeImage(bytes, {
+        limits: DEFAULT_IMAGE_LIMITS,
+        preprocessing,
+        thumbnailSize: 256,
+        thumbnail,
+      });
       return { image, embedding: (await encoder.encode(image.pixels, {})).embedding };
     }),
   );
 }
 
-/** What a search for the edit would answer: the nearest by embedding, and a near hash however it ranks. Copies that the folder holds are left out. */
+/**
+ * What a search for the edit would answer: the nearest by embedding, and a near hash however it ranks. Copies that the
+ * folder holds are left out.
+ */
 function resultsOf(
   query: Omit<Stored, 'name'>,
-  { picture, known, collection }: { readonly picture: number; readonly known: ReadonlySet<number>; readonly collection: readonly Stored[] },
+  {
+    picture,
+    known,
+    collection,
+  }: { readonly picture: number; readonly known: ReadonlySet<number>; readonly collection: readonly Stored[] },
 ): ScoredPair[] {
   const all = collection.map((stored, at): ScoredPair & { readonly at: number } => {
     const similarity = cosine(query.embedding, stored.embedding);
@@ -123,7 +163,9 @@ function resultsOf(
   return all
     .filter(({ at }) => !known.has(at))
     .sort((a, b) => b.similarity - a.similarity)
-    .filter(({ distance }, rank) => rank < RESULTS || (distance ?? Number.POSITIVE_INFINITY) <= PERCEPTUAL_HASH_THRESHOLD)
+    .filter(
+      ({ distance }, rank) => rank < RESULTS || (distance ?? Number.POSITIVE_INFINITY) <= PERCEPTUAL_HASH_THRESHOLD,
+    )
     .map(({ at: _, ...pair }) => pair);
 }
 
@@ -178,18 +220,26 @@ function randomSimilarities({ collection }: Subject): number[] {
 
 function finished(subject: Subject, judged: Subject): { readonly name: string; readonly fit: ScoreFit } {
   const { name, id: encoderId } = subject.encoder.description;
-  const fit = fitScoreModel({ fitted: subject.pairs, heldOut: judged.pairs, randomSimilarities: randomSimilarities(subject) });
+  const fit = fitScoreModel({
+    fitted: subject.pairs,
+    heldOut: judged.pairs,
+    randomSimilarities: randomSimilarities(subject),
+  });
   if (fit === undefined) throw new Error(`${name}: too few pictures, or copies of them cannot be told from others.`);
   const { model, images, pairs, precision, recall, reliability } = fit;
-  const of = (part: Subject): string => `${new Set(part.pairs.map(({ picture }) => picture)).size} of ${part.collection.length} pictures`;
+  const of = (part: Subject): string =>
+    `${new Set(part.pairs.map(({ picture }) => picture)).size} of ${part.collection.length} pictures`;
   console.log(
     `${name}: near from ${model.nearProbability.toFixed(3)}, related from cosine ${model.relatedSimilarity.toFixed(3)}; ` +
       `held out: precision ${precision.toFixed(4)}, recall ${recall.toFixed(4)}, ${judged.pairs.length} pairs`,
   );
   console.log(
-    reliability.map(({ probability, copies: right, pairs: count }) => `${probability.toFixed(2)}: ${right} of ${count}`).join('; '),
+    reliability
+      .map(({ probability, copies: right, pairs: count }) => `${probability.toFixed(2)}: ${right} of ${count}`)
+      .join('; '),
   );
-  if (!(precision >= NEAR_PRECISION)) throw new Error(`${name}: precision ${precision} on held-out pictures is below ${NEAR_PRECISION}.`);
+  if (!(precision >= NEAR_PRECISION))
+    throw new Error(`${name}: precision ${precision} on held-out pictures is below ${NEAR_PRECISION}.`);
   const scores: ShippedScores = {
     formatVersion: 1,
     encoderId,

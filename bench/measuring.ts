@@ -15,6 +15,16 @@ export function show({ median, min, max }: Figure, digits = 2): string {
   return `${median.toFixed(digits)} [${min.toFixed(digits)}-${max.toFixed(digits)}]`;
 }
 
+/** The head of a Markdown table; all columns but the first are numbers. */
+export function tableHead(...columns: readonly string[]): string {
+  return `${tableRow(...columns)}\n|---|${'---:|'.repeat(columns.length - 1)}`;
+}
+
+/** A row of a Markdown table. */
+export function tableRow(...cells: readonly (string | number)[]): string {
+  return `| ${cells.join(' | ')} |`;
+}
+
 /** Milliseconds of one call, by as many calls as fill `forMs`, the mean of them. */
 export async function timeOf(call: () => unknown, forMs: number): Promise<number> {
   const startedAt = performance.now();
@@ -27,8 +37,8 @@ export async function timeOf(call: () => unknown, forMs: number): Promise<number
 }
 
 /**
- * Times ours and the bare library in turn, so that a change of the machine's speed meets both, and returns the pairwise ratios with both times
- * in milliseconds.
+ * Times ours and the bare library in turn, so that a change of the machine's speed meets both, and returns the pairwise
+ * ratios with both times in milliseconds.
  */
 export async function compare(options: {
   readonly ours: () => unknown;
@@ -40,7 +50,8 @@ export async function compare(options: {
   await timeOf(ours, forMs / 4);
   await timeOf(bare, forMs / 4);
   const pairs: { ours: number; bare: number }[] = [];
-  for (let round = 0; round < rounds; round++) pairs.push({ ours: await timeOf(ours, forMs), bare: await timeOf(bare, forMs) });
+  for (let round = 0; round < rounds; round++)
+    pairs.push({ ours: await timeOf(ours, forMs), bare: await timeOf(bare, forMs) });
   return {
     ours: figureOf(pairs.map((pair) => pair.ours)),
     bare: figureOf(pairs.map((pair) => pair.bare)),

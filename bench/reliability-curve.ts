@@ -1,7 +1,11 @@
 import type { ReliabilityBin } from '../src/matching/fit-score-model.js';
 
 /** What one encoder's probabilities are worth. */
-export type ReliabilityPanel = { readonly name: string; readonly nearProbability: number; readonly reliability: readonly ReliabilityBin[] };
+export type ReliabilityPanel = {
+  readonly name: string;
+  readonly nearProbability: number;
+  readonly reliability: readonly ReliabilityBin[];
+};
 
 const SIDE = 260;
 const MARGIN = { left: 56, right: 18, top: 46, bottom: 52 } as const;
@@ -11,8 +15,9 @@ const HEIGHT = MARGIN.top + SIDE + MARGIN.bottom;
 const FEW_PAIRS = 30;
 
 /**
- * Share of copies by the probability that pairs were given, one panel an encoder, one dot a tenth with the number of its pairs (hollow: under 30); on the dashed diagonal a
- * probability is what it says, and right of the upright line results are called near. A bar is the share's 95 % interval (Wilson 1927). Returns a whole SVG file.
+ * Share of copies by the probability that pairs were given, one panel an encoder, one dot a tenth with the number of
+ * its pairs (hollow: under 30); on the dashed diagonal a probability is what it says, and right of the upright line
+ * results are called near. A bar is the share's 95 % interval (Wilson 1927). Returns a whole SVG file.
  */
 export function reliabilityCurves(panels: readonly ReliabilityPanel[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * panels.length} ${HEIGHT}" font-family="sans-serif" font-size="11" fill="#333">
@@ -34,11 +39,14 @@ function drawn({ name, nearProbability, reliability }: ReliabilityPanel): string
     const [low, high] = interval(share, pairs);
     const [x, y] = [across(probability), up(share)];
     // Beside the dot; above those at the upper edge, where the next one lies beside.
-    const place = share > 0.9 ? `x="${x}" y="${y - 8}" text-anchor="middle"` : `x="${x + 8}" y="${y + (share < 0.05 ? -5 : 4)}"`;
+    const place =
+      share > 0.9 ? `x="${x}" y="${y - 8}" text-anchor="middle"` : `x="${x + 8}" y="${y + (share < 0.05 ? -5 : 4)}"`;
     return `<path d="M${x} ${up(low)}V${up(high)}" stroke="#2a6fdb" stroke-opacity="0.5" stroke-width="2"/>
 <circle cx="${x}" cy="${y}" r="4" stroke="#2a6fdb" fill="${pairs < FEW_PAIRS ? '#fff' : '#2a6fdb'}"/><text ${place} font-size="9">${pairs.toLocaleString('en-GB')}</text>`;
   });
-  const line = seen.map(({ probability, copies, pairs }, at) => `${at === 0 ? 'M' : 'L'}${across(probability)} ${up(copies / pairs)}`);
+  const line = seen.map(
+    ({ probability, copies, pairs }, at) => `${at === 0 ? 'M' : 'L'}${across(probability)} ${up(copies / pairs)}`,
+  );
   return `<text x="${SIDE / 2}" y="-26" text-anchor="middle" font-size="13">${name}</text>
 <rect width="${SIDE}" height="${SIDE}" fill="none" stroke="#999"/><path d="M0 ${SIDE}L${SIDE} 0" stroke="#999" stroke-dasharray="4"/>
 <path d="M${across(nearProbability)} 0V${SIDE}" stroke="#c2410c"/><text x="${across(nearProbability) + 4}" y="${SIDE - 6}" fill="#c2410c">near</text>

@@ -1,10 +1,12 @@
 /**
- * POST /search and POST /index at 1 to 64 clients, and what is sustained against what the stages alone allow: cores divided by the processor time that one
- * image takes in them ({@link stageCosts}), as the bare libraries do the same work (`libraries`) and as our own functions do it (`ours`). Stages and load are measured in
- * turn, several times, and each load is told against the stages just before and just after it: a machine of many tenants gives now more and now
- * less. Both shares are told by the clock, which whatever else runs on the machine lowers, and by processor time: the stages' over all that the
- * service spent on an image (its threads and its decoders), which is what an idle machine would show. The load generator is this process; it
- * runs on the same cores, so its processor time is taken from the limit: (cores - the generator's share) / processor time of an image.
+ * POST /search and POST /index at 1 to 64 clients, and what is sustained against what the stages alone allow: cores
+ * divided by the processor time that one image takes in them ({@link stageCosts}), as the bare libraries do the same
+ * work (`libraries`) and as our own functions do it (`ours`). Stages and load are measured in turn, several times, and
+ * each load is told against the stages just before and just after it: a machine of many tenants gives now more and now
+ * less. Both shares are told by the clock, which whatever else runs on the machine lowers, and by processor time: the
+ * stages' over all that the service spent on an image (its threads and its decoders), which is what an idle machine
+ * would show. The load generator is this process; it runs on the same cores, so its processor time is taken from the
+ * limit: (cores - the generator's share) / processor time of an image.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -13,7 +15,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startService } from '../test/service-process.js';
 import { requestBytes, sendLoad } from './load-client.js';
-import { figureOf, show } from './measuring.js';
+import { figureOf, show, tableHead, tableRow } from './measuring.js';
 import { readPhotos } from './photographs.js';
 import { type StageCosts, type StageCostsOfBoth, stageCosts } from './stage-costs.js';
 
@@ -24,7 +26,10 @@ const SUSTAINED_CLIENTS = 16;
 const ROUNDS = 7;
 const SECONDS = 6;
 const WARM_SECONDS = 2;
-/** Before the first figure of a route: what is sustained is code that V8 has compiled, which takes it some two thousand requests. */
+/**
+ * Before the first figure of a route: what is sustained is code that V8 has compiled, which takes it some two
+ * thousand requests.
+ */
 const FIRST_SECONDS = 15;
 
 const cores = availableParallelism();
@@ -33,10 +38,23 @@ const data = await mkdtemp(join(tmpdir(), 'likeness-load-'));
 const service = await startService({ data });
 try {
   const port = Number(new URL(service.url).port);
+  console.log('## The service against its stages\n');
+  console.log(`Stages and load (${SECONDS} s) in turn, ${ROUNDS} times; medians [least-greatest].`);
   for (const path of ['search', 'index'] as const) {
     const next = path === 'search' ? repeated() : neverTheSame();
     await load({ port, clients: SUSTAINED_CLIENTS, seconds: FIRST_SECONDS, next });
-    console.log(`\nPOST /${path}: clients, images/s, p50 ms, p99 ms, refused, processor ms an image (service, load generator)`);
+    console.log(`\n### POST /${path}\n`);
+    console.log(
+      tableHead(
+        'clients',
+        'images/s',
+        'p50, ms',
+        'p99, ms',
+        'refused',
+        'service, ms an image',
+        'load generator, ms an image',
+      ),
+    );
     for (const clients of CLIENTS) {
       await load({ port, clients, seconds: WARM_SECONDS, next });
       console.log(rowOf(await load({ port, clients, seconds: SECONDS, next })));
@@ -61,8 +79,9 @@ type Load = {
 };
 
 function rowOf({ clients, perSecond, p50, p99, refused, clientCpu, serviceMs }: Load): string {
-  const times = `${serviceMs.toFixed(2)}, ${((1000 * clientCpu) / perSecond).toFixed(2)}`;
-  return [String(clients).padStart(3), perSecond.toFixed(1), p50.toFixed(1), p99.toFixed(1), refused, times].join('  ');
+  const clientMs = (1000 * clientCpu) / perSecond;
+  const rates = [perSecond.toFixed(1), p50.toFixed(1), p99.toFixed(1)];
+  return tableRow(clients, ...rates, refused, serviceMs.toFixed(2), clientMs.toFixed(2));
 }
 
 /** Stages and load in turn; prints the medians of the shares, with least and greatest. */
@@ -78,16 +97,18 @@ async function tellAgainstStages(path: 'search' | 'index', loadOnce: () => Promi
   }
   const perSecond = show(figureOf(rounds.map(({ load }) => load.perSecond)));
   const refused = rounds.reduce((sum, { load }) => sum + load.refused, 0);
-  console.log(`${SUSTAINED_CLIENTS} clients against the stages, ${ROUNDS} rounds in turn: ${perSecond} images/s, ${refused} refused`);
+  console.log(`\n${SUSTAINED_CLIENTS} clients: ${perSecond} images/s, ${refused} refused.\n`);
+  console.log(tableHead('limit by', 'stages, ms an image', '% of it by the clock', '% of it by processor time'));
   for (const by of ['libraries', 'ours'] as const) {
     const msOf = (costs: StageCosts): number => costs.decode + costs.encode;
     const stageMs = ({ stages }: (typeof rounds)[number]): number => (msOf(stages[0][by]) + msOf(stages[1][by])) / 2;
-    const byClock = rounds.map((round) => (100 * round.load.perSecond * stageMs(round)) / (1000 * (cores - round.load.clientCpu)));
+    const byClock = rounds.map(
+      (round) => (100 * round.load.perSecond * stageMs(round)) / (1000 * (cores - round.load.clientCpu)),
+    );
     const byProcessor = rounds.map((round) => (100 * stageMs(round)) / round.load.serviceMs);
     const ms = show(figureOf(rounds.map(stageMs)));
-    console.log(
-      `  of what ${by} allow (${ms} ms an image): ${show(figureOf(byClock), 1)} % by the clock, ${show(figureOf(byProcessor), 1)} % by processor time`,
-    );
+    const limit = by === 'ours' ? 'our own stages' : 'the bare libraries';
+    console.log(tableRow(limit, ms, show(figureOf(byClock), 1), show(figureOf(byProcessor), 1)));
   }
 }
 
@@ -108,7 +129,10 @@ async function load(options: Parameters<typeof sendLoad>[0]): Promise<Load> {
   };
 }
 
-/** Searches: the same photographs again and again, which costs the service the same as new ones, since nothing is remembered of a query. */
+/**
+ * Searches: the same photographs again and again, which costs the service the same as new ones, since nothing is
+ * remembered of a query.
+ */
 function repeated(): () => Uint8Array {
   const requests = photos.map((body) => requestBytes({ path: '/search', contentType: 'image/jpeg', body }));
   let serial = 0;
@@ -124,7 +148,10 @@ function neverTheSame(): () => Uint8Array {
   };
 }
 
-/** Processor time of the service and its decoders so far, those that were replaced among them, from /proc (clock ticks of 10 ms). */
+/**
+ * Processor time of the service and its decoders so far, those that were replaced among them, from /proc (clock ticks
+ * of 10 ms).
+ */
 function serviceCpuMs(): number {
   const root = service.process.pid!;
   const children = readdirSync(`/proc/${root}/task`).flatMap((task) =>
@@ -136,5 +163,7 @@ function serviceCpuMs(): number {
   };
   // utime and stime; of the service also those of its children that have ended.
   const own = ticksOf(String(root), [11, 12, 13, 14]);
-  return 10 * children.filter((pid) => pid.trim() !== '').reduce((sum, pid) => sum + ticksOf(pid.trim(), [11, 12]), own);
+  return (
+    10 * children.filter((pid) => pid.trim() !== '').reduce((sum, pid) => sum + ticksOf(pid.trim(), [11, 12]), own)
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * Processor milliseconds of the stages of one image, with every core busy with them, as they are under load: cores that share caches or pipelines are slower
- * together than alone. Started as a program, it is one of the copies that measure.
+ * Processor milliseconds of the stages of one image, with every core busy with them, as they are under load: cores that
+ * share caches or pipelines are slower together than alone. Started as a program, it is one of the copies that measure.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,17 +8,23 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
-import { decodeImage, restrictSharp } from '../src/images/decode-image.js';
-import { DEFAULT_IMAGE_LIMITS } from '../src/images/image-limits.js';
+import { decodeImage, restrictSharp } from '../src/images/decoding/decode-image.js';
+import { DEFAULT_IMAGE_LIMITS } from '../src/images/decoding/image-limits.js';
 import { SETTINGS } from '../src/settings.js';
 import { decodeWithLibraries } from './bare-decode.js';
 import { figureOf } from './measuring.js';
 import { readPhotos } from './photographs.js';
 
-/** One image decoded (encoder's input, perceptual hash and digest, for POST /index the thumbnail too) and encoded, in processor milliseconds. */
+/**
+ * One image decoded (encoder's input, perceptual hash and digest, for POST /index the thumbnail too) and encoded, in
+ * processor milliseconds.
+ */
 export type StageCosts = { readonly decode: number; readonly encode: number };
 
-/** By the bare libraries, called plainly one after the other, and by our own functions, without queue, process or HTTP around them. */
+/**
+ * By the bare libraries, called plainly one after the other, and by our own functions, without queue, process or HTTP
+ * around them.
+ */
 export type StageCostsOfBoth = { readonly libraries: StageCosts; readonly ours: StageCosts };
 
 const PHOTOS = 100;

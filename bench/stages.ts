@@ -1,6 +1,7 @@
 /**
- * What each stage costs beside the bare library that does its work: decode (sharp), encode (ONNX Runtime), search (hnswlib), commit
- * (better-sqlite3). In turn on one machine; ratios are ours over bare, with queues, processes and threads between included.
+ * What each stage costs beside the bare library that does its work: decode (sharp), encode (ONNX Runtime), search
+ * (hnswlib), commit (better-sqlite3). In turn on one machine; ratios are ours over bare, with queues, processes and
+ * threads between included.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,11 +15,11 @@ import { openCatalogue } from '../src/catalogue/open-catalogue.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { openEncoder } from '../src/encoder/open-encoder.js';
 import { readSavedEncoder } from '../src/encoder/saved-encoder.js';
-import { createDecoderPool } from '../src/images/decoder-pool.js';
+import { createDecoderPool } from '../src/images/decoding/decoder-pool.js';
 import type { Pixels } from '../src/images/pixels.js';
 import { SETTINGS } from '../src/settings.js';
 import { cifarEmbeddings } from './cifar-embeddings.js';
-import { compare, show } from './measuring.js';
+import { compare, show, tableHead, tableRow } from './measuring.js';
 import { readPhotos } from './photographs.js';
 
 const SEARCHED = 20_000;
@@ -31,7 +32,9 @@ const photos = await readPhotos(100);
 let turn = 0;
 const next = <T>(items: readonly T[]): T => items[turn++ % items.length]!;
 
-console.log('stage                           ours, ms            bare, ms            ours / bare');
+console.log('## Stages against the bare libraries\n');
+console.log(`Encoder ${saved.manifest.name}; medians [least-greatest] of runs in turn.\n`);
+console.log(tableHead('stage', 'ours, ms', 'bare library, ms', 'ours / bare'));
 try {
   const pixels = await benchDecode();
   await benchEncode(pixels);
@@ -53,8 +56,13 @@ async function benchDecode(): Promise<Pixels[]> {
   };
   const query = () => pool.decode(next(photos), { thumbnail: false });
   report('decode, for a search', await compare({ ours: query, bare: () => bare(false) }));
-  report('decode, with a thumbnail', await compare({ ours: () => pool.decode(next(photos), { thumbnail: true }), bare: () => bare(true) }));
-  const pixels = await Promise.all(photos.map(async (photo) => (await pool.decode(photo, { thumbnail: false })).image.pixels));
+  report(
+    'decode, with a thumbnail',
+    await compare({ ours: () => pool.decode(next(photos), { thumbnail: true }), bare: () => bare(true) }),
+  );
+  const pixels = await Promise.all(
+    photos.map(async (photo) => (await pool.decode(photo, { thumbnail: false })).image.pixels),
+  );
   await pool.close();
   return pixels;
 }
@@ -64,7 +72,8 @@ async function benchEncode(pixels: readonly Pixels[]): Promise<void> {
   const runtime = await openOnnxRuntime(saved, { device: 'cpu', threads: 1 });
   for (const count of [1, 32]) {
     const batch = new Float32Array(count * 3 * preprocessing.width * preprocessing.height);
-    const ours = (): Promise<unknown> => Promise.all(Array.from({ length: count }, () => encoder.encode(next(pixels), {})));
+    const ours = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: count }, () => encoder.encode(next(pixels), {})));
     report(`encode, ${count} at once`, await compare({ ours, bare: () => runtime.run(batch, count) }));
   }
   await encoder.close();
@@ -78,9 +87,13 @@ async function benchCatalogue(): Promise<void> {
   const graph = new hnswlib.HierarchicalNSW('ip', dimensions);
   graph.initIndex(SEARCHED, 16, 200);
   graph.setEf(64);
-  await Promise.all(embeddings.map((embedding, index) => (index < 1000 ? catalogue.add('default', newImage(embedding)) : undefined)));
+  await Promise.all(
+    embeddings.map((embedding, index) => (index < 1000 ? catalogue.add('default', newImage(embedding)) : undefined)),
+  );
   for (let from = 1000; from < SEARCHED; from += 500) {
-    await Promise.all(embeddings.slice(from, from + 500).map((embedding) => catalogue.add('default', newImage(embedding))));
+    await Promise.all(
+      embeddings.slice(from, from + 500).map((embedding) => catalogue.add('default', newImage(embedding))),
+    );
   }
   for (const [label, embedding] of embeddings.entries()) graph.addPoint(Array.from(embedding), label);
   const plain = queries.map((query) => Array.from(query));
@@ -97,9 +110,12 @@ async function benchCatalogue(): Promise<void> {
     const add = (): Promise<unknown> =>
       Promise.all(Array.from({ length: writers }, () => catalogue.add('commits', newImage(next(embeddings)))));
     const bare = database.transaction(() => {
-      for (let row = 0; row < writers; row++) insert.run(Buffer.from(next(embeddings).buffer), thumbnail, '{}');
+      for (let row = 0; row < writers; row++) {
+        const { buffer, byteOffset, byteLength } = next(embeddings); // a view of the buffer of all
+        insert.run(Buffer.from(buffer, byteOffset, byteLength), thumbnail, '{}');
+      }
     });
-    report(`commit, ${writers} at once (ours with graph)`, await compare({ ours: add, bare }));
+    report(`commit, ${writers} at once (graph included)`, await compare({ ours: add, bare }));
   }
   database.close();
   await catalogue.close();
@@ -125,5 +141,5 @@ function newImage(embedding: Float32Array): NewImage {
 }
 
 function report(stage: string, { ours, bare, ratio }: Awaited<ReturnType<typeof compare>>): void {
-  console.log(`${stage.padEnd(32)}${show(ours, 3).padEnd(20)}${show(bare, 3).padEnd(20)}${show(ratio)}`);
+  console.log(tableRow(stage, show(ours, 3), show(bare, 3), show(ratio)));
 }

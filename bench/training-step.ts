@@ -1,8 +1,10 @@
 /**
- * A whole training step of the seed article's network (batch 64: loss, gradients, Adam), compiled, against PyTorch eager, against tfjs on
- * wasm, and as a share of the machine's own peak of matrix products. Contestants take turns, so that a change of the machine's speed meets all;
- * wall and processor time are both told, since a busy machine stretches only the first. `npm run bench -- training-step`; PYTHON's place is
- * --python (default /usr/bin/python3; with OpenBLAS, Debian's libopenblas0: on the reference BLAS PyTorch takes three times as long), threads --threads (default 1), rounds --rounds (default 5), --no-wasm leaves out the slow one.
+ * A whole training step of the seed article's network (batch 64: loss, gradients, Adam), compiled, against PyTorch
+ * eager, against tfjs on wasm, and as a share of the machine's own peak of matrix products. Contestants take turns, so
+ * that a change of the machine's speed meets all; wall and processor time are both told, since a busy machine stretches
+ * only the first. `npm run bench -- training-step`; PYTHON's place is
+ * --python (default /usr/bin/python3; with OpenBLAS, Debian's libopenblas0: on the reference BLAS PyTorch takes three
+ * times as long), threads --threads (default 1), rounds --rounds (default 5), --no-wasm leaves out the slow one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,14 +21,17 @@ import { compileProgram, type StepProgram } from '../src/compile/program.js';
 import { openSession } from '../src/compile/session.js';
 import { SEED_CIFAR10 } from '../src/infomax/seed-recipe.js';
 import { type InfoMaxStep, infoMaxStep } from '../test/compile/info-max-step.js';
-import { figureOf, show } from './measuring.js';
+import { figureOf, show, tableHead, tableRow } from './measuring.js';
 
 const COMPILED = 'compiled';
 const PEAK = 'matrix product';
 const PEAK_SIDE = 1024;
 const BATCH = 64;
 const STEPS_A_TURN = 3;
-/** Multiply-adds of the article's encoder and discriminators, one image forward; a step is three times that (forward, two gradients). */
+/**
+ * Multiply-adds of the article's encoder and discriminators, one image forward; a step is three times that (forward,
+ * two gradients).
+ */
 const MULTIPLY_ADDS_AN_IMAGE = 67.5e6;
 
 type Times = { readonly wallMs: number; readonly processorMs: number };
@@ -45,36 +50,37 @@ const step = infoMaxStep(SEED_CIFAR10.objective, { batchSize: BATCH, seed: 1 });
 
 const contestants = [await compiled(step), await matrixProduct(), await torch()].filter((one) => one !== undefined);
 const results = new Map<string, Times[]>(contestants.map(({ name }) => [name, []]));
-for (let round = 0; round < Number(flags.rounds); round++) for (const { name, turn } of contestants) results.get(name)!.push(await turn());
+for (let round = 0; round < Number(flags.rounds); round++)
+  for (const { name, turn } of contestants) results.get(name)!.push(await turn());
 for (const { close } of contestants) await close();
 if (!flags['no-wasm']) {
   const slow = await wasm(step);
   results.set(slow.name, [await slow.turn()]);
 }
 
-console.log(`seed step, batch ${BATCH}, ${threads} thread(s), medians of ${flags.rounds} turns of ${STEPS_A_TURN} steps`);
-for (const [name, times] of results) {
-  const speed = figureOf(times.map(({ wallMs }) => (BATCH * 1000) / wallMs));
-  const processor = figureOf(times.map(({ processorMs }) => processorMs));
-  console.log(
-    name === PEAK
-      ? `${name}: ${show(figureOf(times.map(gigaflops)), 0)} GFLOP/s`
-      : `${name}: ${show(speed, 0)} images/s, ${show(processor, 0)} processor ms a step`,
-  );
-}
+console.log(`## A training step, ${threads === 1 ? 'one thread' : `${threads} threads`}\n`);
+console.log(
+  `The whole step of the article's network, batch ${BATCH}, compiled into one ONNX program, against others; medians [least-greatest] of ${flags.rounds} turns of ${STEPS_A_TURN} steps.\n`,
+);
+console.log(tableHead('', 'images/s', 'processor ms a step', 'compiled / this by the clock', 'by processor time'));
 const own = results.get(COMPILED)!;
 for (const [name, times] of results) {
-  if (name === COMPILED || name === PEAK) continue;
-  const pairs = times.map((time, round) => ({ time, mine: own[round]! }));
-  const wall = figureOf(pairs.map(({ time, mine }) => time.wallMs / mine.wallMs));
-  const processor = figureOf(pairs.map(({ time, mine }) => time.processorMs / mine.processorMs));
-  console.log(`compiled is ${show(wall)} x ${name} by the clock, ${show(processor)} x by processor time`);
+  if (name === PEAK) continue;
+  const speed = figureOf(times.map(({ wallMs }) => (BATCH * 1000) / wallMs));
+  const processor = figureOf(times.map(({ processorMs }) => processorMs));
+  const ratio = (of: keyof Times): string => show(figureOf(times.map((time, round) => time[of] / own[round]![of])));
+  const ratios = name === COMPILED ? ['', ''] : [ratio('wallMs'), ratio('processorMs')];
+  console.log(tableRow(name, show(speed, 0), show(processor, 0), ...ratios));
 }
+const peak = show(figureOf(results.get(PEAK)!.map(gigaflops)), 0);
+console.log(`\nThe machine's matrix products (${PEAK_SIDE} x ${PEAK_SIDE}) reach ${peak} GFLOP/s.`);
 const shares = own.map(({ processorMs }, round) => {
   const flops = (2 * 3 * MULTIPLY_ADDS_AN_IMAGE * BATCH) / (processorMs / 1000) / 1e9;
   return flops / ((2 * PEAK_SIDE ** 3) / (results.get(PEAK)![round]!.processorMs / 1000) / 1e9);
 });
-console.log(`compiled does the article's arithmetic at ${show(figureOf(shares))} of the matrix-product peak (per processor second)`);
+console.log(
+  `compiled does the article's arithmetic at ${show(figureOf(shares))} of the matrix-product peak (per processor second)`,
+);
 
 async function compiled({ definition, initialState, feeds }: InfoMaxStep): Promise<Contestant> {
   const program = await compileProgram(definition, { threads });
@@ -98,7 +104,14 @@ async function matrixProduct(): Promise<Contestant> {
 
 /** PyTorch, where there is one; undefined otherwise. */
 async function torch(): Promise<Contestant | undefined> {
-  const script = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bench', 'training_step_torch.py');
+  const script = join(
+    dirname(fileURLToPath(import.meta.url)),
+    '..',
+    '..',
+    'bench',
+    'anchors',
+    'training_step_torch.py',
+  );
   const child: ChildProcess = spawn(
     flags.python,
     [script, '--threads', flags.threads, '--batch', String(BATCH), '--steps', String(STEPS_A_TURN)],
@@ -126,7 +139,10 @@ async function torch(): Promise<Contestant | undefined> {
   return { name: 'PyTorch eager', turn: async () => (await turn())!, close };
 }
 
-/** tfjs on wasm. Two gradient kernels it lacks, or has only as plain loops, are written as its own fast forward convolution. */
+/**
+ * tfjs on wasm. Two gradient kernels it lacks, or has only as plain loops, are written as its own fast
+ * forward convolution.
+ */
 async function wasm({ definition, initialState, feeds }: InfoMaxStep): Promise<Contestant> {
   await tf.setBackend('wasm');
   const register = (kernelName: string, kernelFunc: tf.KernelFunc): void => {
@@ -134,7 +150,9 @@ async function wasm({ definition, initialState, feeds }: InfoMaxStep): Promise<C
     tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc });
   };
   register('Conv2DBackpropInput', ({ inputs: { dy, filter } }) =>
-    tf.tidy(() => tf.conv2d(dy as tf.Tensor4D, tf.transpose(tf.reverse(filter as tf.Tensor4D, [0, 1]), [0, 1, 3, 2]), 1, 'same')),
+    tf.tidy(() =>
+      tf.conv2d(dy as tf.Tensor4D, tf.transpose(tf.reverse(filter as tf.Tensor4D, [0, 1]), [0, 1, 3, 2]), 1, 'same'),
+    ),
   );
   register('Conv2DBackpropFilter', ({ inputs: { x, dy } }) =>
     tf.tidy(() => {
@@ -165,7 +183,10 @@ async function wasm({ definition, initialState, feeds }: InfoMaxStep): Promise<C
     tf.tidy(() => {
       const rows = tf.reshape(x as tf.Tensor, [x!.shape[0]!, -1]);
       const hits = tf.oneHot(tf.cast(segmentIds as tf.Tensor, 'int32'), attrs!.numSegments as number);
-      return tf.reshape(tf.matMul(tf.cast(hits, 'float32'), rows, true), [attrs!.numSegments as number, ...x!.shape.slice(1)]);
+      return tf.reshape(tf.matMul(tf.cast(hits, 'float32'), rows, true), [
+        attrs!.numSegments as number,
+        ...x!.shape.slice(1),
+      ]);
     }),
   );
   // Softplus is missing too: max(x, 0) + ln(1 + exp(-|x|)).

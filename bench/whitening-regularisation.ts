@@ -1,18 +1,24 @@
 /**
- * Chooses the regularisation of the whitening encoder: fitted on the first 45,000 training images of CIFAR-10, scored by a weighted kNN
- * vote of the other 5,000 against them (k = 200, T = 0.1, cosine). The test images are scored once, against all 50,000, with the saved
- * encoder that the last argument names.
+ * Chooses the regularisation of the whitening encoder: fitted on the first 45,000 training images of CIFAR-10, scored
+ * by a weighted kNN vote of the other 5,000 against them (k = 200, T = 0.1, cosine). The test images are scored once,
+ * against all 50,000, with the saved encoder that the last argument names.
  *
  *   node dist/bench/whitening-regularisation.js CIFAR10_FOLDER models/whitening-cifar10
  */
+
+import { type LabelledPixels, readCifar10 } from '../src/datasets/cifar.js';
 import { openOnnxRuntime } from '../src/encoder/onnx-runtime.js';
 import { readSavedEncoder, type SavedEncoder } from '../src/encoder/saved-encoder.js';
 import { embeddingMatrix } from '../src/evaluation/embedding-matrix.js';
 import { openExactSearch } from '../src/evaluation/exact-search.js';
-import { REPORTED_VOTES, type VoteSettings, voteOfNeighbours } from '../src/evaluation/weighted-knn.js';
+import { REPORTED_VOTES, type VoteSettings, voteOfNeighbours } from '../src/evaluation/measures/class-measures.js';
 import { writeInputTensor } from '../src/images/preprocessing.js';
-import { type LabelledPixels, readCifar10 } from '../src/training/cifar.js';
-import { fitWhitening, WHITENING_DIMENSIONS, WHITENING_PREPROCESSING, whiteningProgram } from '../src/training/whitening.js';
+import {
+  fitWhitening,
+  WHITENING_DIMENSIONS,
+  WHITENING_PREPROCESSING,
+  whiteningProgram,
+} from '../src/training/closed-form/whitening.js';
 
 const CANDIDATES = [0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 4, 8];
 const VALIDATION_IMAGES = 5000;
@@ -21,7 +27,8 @@ const BATCH = 500;
 type Labelled = readonly LabelledPixels[];
 
 const [folder, savedFolder] = process.argv.slice(2);
-if (folder === undefined || savedFolder === undefined) throw new Error('Usage: whitening-regularisation CIFAR10_FOLDER SAVED_ENCODER');
+if (folder === undefined || savedFolder === undefined)
+  throw new Error('Usage: whitening-regularisation CIFAR10_FOLDER SAVED_ENCODER');
 const train = await readAll(folder, 'train');
 const saved = await readSavedEncoder(savedFolder);
 
@@ -37,7 +44,9 @@ for (const regularisation of CANDIDATES) {
   console.log(`regularisation ${regularisation} x mean eigenvalue: validation kNN ${scores}`);
 }
 const test = await readAll(folder, 'test');
-console.log(`${saved.manifest.name} ${saved.manifest.id.slice(0, 12)}: test kNN ${await score(saved, train, test, REPORTED_VOTES)}`);
+console.log(
+  `${saved.manifest.name} ${saved.manifest.id.slice(0, 12)}: test kNN ${await score(saved, train, test, REPORTED_VOTES)}`,
+);
 
 async function readAll(from: string, split: 'train' | 'test'): Promise<Labelled> {
   const images: LabelledPixels[] = [];
@@ -46,7 +55,12 @@ async function readAll(from: string, split: 'train' | 'test'): Promise<Labelled>
 }
 
 /** Share of queries, in %, that each vote puts into their own class. */
-async function score(encoder: SavedEncoder, database: Labelled, queries: Labelled, votes: readonly VoteSettings[]): Promise<string> {
+async function score(
+  encoder: SavedEncoder,
+  database: Labelled,
+  queries: Labelled,
+  votes: readonly VoteSettings[],
+): Promise<string> {
   const search = await openExactSearch({ database: await encodeAll(encoder, database), metric: 'cosine' });
   const { k, indices, scores } = await search.nearest({ queries: await encodeAll(encoder, queries), k: 200 });
   await search.close();
@@ -55,9 +69,12 @@ async function score(encoder: SavedEncoder, database: Labelled, queries: Labelle
     const row = { from: query * k, to: (query + 1) * k };
     const labels = Array.from(indices.subarray(row.from, row.to), (index) => database[index]!.label);
     const similarities = scores.subarray(row.from, row.to);
-    for (const [index, vote] of votes.entries()) if (voteOfNeighbours({ labels, similarities, vote }) === label) correct[index]!++;
+    for (const [index, vote] of votes.entries())
+      if (voteOfNeighbours({ labels, similarities, vote }) === label) correct[index]!++;
   }
-  const figures = votes.map((vote, i) => `${((100 * correct[i]!) / queries.length).toFixed(2)} % (k=${vote.k}, T=${vote.temperature})`);
+  const figures = votes.map(
+    (vote, i) => `${((100 * correct[i]!) / queries.length).toFixed(2)} % (k=${vote.k}, T=${vote.temperature})`,
+  );
   return figures.join(', ');
 }
 
@@ -69,7 +86,10 @@ async function encodeAll(encoder: SavedEncoder, images: Labelled) {
   for (let from = 0; from < images.length; from += BATCH) {
     const part = images.slice(from, from + BATCH);
     for (const [index, { pixels }] of part.entries()) writeInputTensor({ pixels, preprocessing, target: batch, index });
-    embeddings.set(await runtime.run(batch.subarray(0, (batch.length / BATCH) * part.length), part.length), from * dimensions);
+    embeddings.set(
+      await runtime.run(batch.subarray(0, (batch.length / BATCH) * part.length), part.length),
+      from * dimensions,
+    );
   }
   await runtime.close();
   return embeddingMatrix(embeddings, dimensions);

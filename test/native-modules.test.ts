@@ -47,7 +47,7 @@ it('refuses image libraries older than stated, and says why and what to run', ()
     assert.throws(() => requireNativeModules(loadWith({ [library]: old })), isTold, `${library} ${old}`);
   }
   for (const versions of [{ sharp: undefined }, { vips: undefined }])
-    assert.throws(() => requireNativeModules(loadWith(versions)), /of no known version/);
+    assert.throws(() => requireNativeModules(loadWith(versions)), /of an unknown version/);
   // A libvips of one's own may name no codecs; newer ones are always right.
   for (const versions of [{ webp: undefined }, { sharp: '1.0.0' }, { vips: '8.18.0-rc1' }, { vips: '9.0.0' }])
     requireNativeModules(loadWith(versions));
@@ -57,9 +57,26 @@ it('SECURITY.md and the lock file keep to the same versions', () => {
   const read = (name: string): string => readFileSync(join(REPOSITORY, name), 'utf8');
   for (const { library, version } of OLDEST_DECODERS)
     assert.ok(
-      read('SECURITY.md').includes(`${library === 'vips' ? 'libvips' : library === 'webp' ? 'libwebp' : library} ${version}`),
+      read('SECURITY.md').includes(
+        `${library === 'vips' ? 'libvips' : library === 'webp' ? 'libwebp' : library} ${version}`,
+      ),
       library,
     );
   const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { version?: string }> };
   requireNativeModules(loadWith({ sharp: packages['node_modules/sharp']?.version }));
+});
+
+it('a module of another version of Node.js is named with both versions and the command', () => {
+  const message = `The module '/x.node'
+was compiled against a different Node.js version using
+NODE_MODULE_VERSION 115. This version of Node.js requires
+NODE_MODULE_VERSION 127. Please try re-compiling or re-installing`;
+  assert.throws(
+    () =>
+      requireNativeModules((name) => {
+        if (name === 'better-sqlite3') throw new Error(message);
+        return loadWith({})(name);
+      }),
+    /better-sqlite3 cannot be used: it was compiled for another version of Node\.js \(module version 115\); this is Node\.js v[\d.]+ \(module version 127\)\n {4}run: npm rebuild better-sqlite3/,
+  );
 });

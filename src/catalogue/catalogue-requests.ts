@@ -1,39 +1,50 @@
-import type { SearchErrorData } from '../errors.js';
-import type { DurableCatalogue } from './catalogue.js';
+import type { AddResult, DurableCatalogue, KnownFile, NewImage } from './catalogue.js';
 
-type Methods = Omit<DurableCatalogue, 'close'>;
-type RequestOf<Method extends keyof Methods> = {
-  [Name in Method]: { readonly method: Name; readonly args: Parameters<Methods[Name]> };
+/** An image as it is sent to the engine: checked, its embedding of length 1. */
+export type CheckedImage = Omit<NewImage, 'metadata'> & { readonly metadataJson: string | undefined };
+/** A stored file under another id, as it is sent to the engine. */
+export type KnownImage = Omit<KnownFile, 'metadata'> & { readonly metadataJson: string | undefined };
+
+/** The catalogue's methods as its engine serves them; arguments are checked already. */
+type EngineMethods = Omit<DurableCatalogue, 'add' | 'addKnown' | 'close'> & {
+  add(collection: string, image: CheckedImage): Promise<AddResult>;
+  addKnown(collection: string, image: KnownImage): Promise<AddResult | undefined>;
+};
+
+type RequestOf<Method extends keyof EngineMethods> = {
+  [Name in Method]: { readonly method: Name; readonly args: Parameters<EngineMethods[Name]> };
 }[Method];
 
-/** What changes records; such requests are committed in groups. */
-export type WriteRequest = RequestOf<'add' | 'remove' | 'patchMetadata' | 'changeImport'>;
-/** What is answered at once, from one state of records and index. */
-export type ReadRequest = RequestOf<Exclude<keyof Methods, WriteRequest['method'] | FileRequest['method']>>;
-/** What writes files beside the database and takes as long as it takes; everything else goes on meanwhile. */
-export type FileRequest = RequestOf<'saveIndexes' | 'copyTo'>;
-/** One call of a {@link DurableCatalogue}'s method as data; answered by its value or an error. */
-export type CatalogueRequest = WriteRequest | ReadRequest | FileRequest;
+/** Requests that change records; they are committed in groups. */
+export type WriteRequest = RequestOf<
+  'add' | 'addKnown' | 'remove' | 'removeCollection' | 'patchMetadata' | 'changeImport'
+>;
+/** Requests that only read. */
+export type ReadRequest = RequestOf<Exclude<keyof EngineMethods, WriteRequest['method'] | 'saveIndexes' | 'copyTo'>>;
+/**
+ * One call of a method as data. saveIndexes and copyTo write files beside the database while everything else goes on.
+ */
+export type CatalogueRequest = RequestOf<keyof EngineMethods>;
 
 export type RequestOutcome = { readonly value: unknown } | { readonly error: unknown };
 
-/** How many writes one transaction held and how long it took until it was flushed. */
+/** Images of one transaction and its duration until it was flushed. */
 export type CommitReport = { readonly images: number; readonly ms: number };
 
-/** From the catalogue's owner to its worker thread. */
-export type MessageToWorker =
-  | { readonly kind: 'request'; readonly number: number; readonly request: CatalogueRequest }
-  | { readonly kind: 'close' };
-
-/** From the worker thread to the catalogue's owner. `closed` is the last. */
-export type MessageFromWorker =
-  | { readonly kind: 'opened' | 'closed' }
-  | { readonly kind: 'failed'; readonly error: SearchErrorData }
-  | { readonly kind: 'answer'; readonly number: number; readonly value: unknown }
-  | { readonly kind: 'refusal'; readonly number: number; readonly error: SearchErrorData }
+/** What the thread tells its owner without being asked. */
+export type EngineEvent =
   | { readonly kind: 'commit'; readonly report: CommitReport }
   | { readonly kind: 'warning'; readonly message: string };
 
+const WRITES: ReadonlySet<string> = new Set<WriteRequest['method']>([
+  'add',
+  'addKnown',
+  'remove',
+  'removeCollection',
+  'patchMetadata',
+  'changeImport',
+]);
+
 export function isWrite(request: CatalogueRequest): request is WriteRequest {
-  return request.method === 'add' || request.method === 'remove' || request.method === 'patchMetadata' || request.method === 'changeImport';
+  return WRITES.has(request.method);
 }

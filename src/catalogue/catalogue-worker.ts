@@ -1,70 +1,72 @@
+/**
+ * The catalogue's thread: it owns the engine and its scheduler and serves the catalogue's methods. One thread, because
+ * every call of hnswlib-node and better-sqlite3 blocks the thread that makes it, and their objects cannot be shared.
+ */
 import v8 from 'node:v8';
 import vm from 'node:vm';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { toErrorData } from '../errors.js';
-import type { CatalogueEngine } from './catalogue-engine.js';
-import type { MessageFromWorker, MessageToWorker, RequestOutcome } from './catalogue-requests.js';
-import type { EngineOptions } from './engine-options.js';
-import { asNativeModuleError } from './store-errors.js';
+import { type MessagePort, parentPort } from 'node:worker_threads';
+import { portChannel, serveCalls, Transferred } from '../call-port.js';
+import type { CatalogueEngine, EngineOptions } from './catalogue-engine.js';
+import type { CatalogueRequest, EngineEvent } from './catalogue-requests.js';
+import { asNativeModuleError } from './records/store-errors.js';
+import type { RequestScheduler } from './request-scheduler.js';
 
-/**
- * The catalogue's thread: owns engine and turns, takes requests as messages. One thread, because every call of hnswlib-node and better-sqlite3 blocks the
- * thread that makes it, and their objects belong to one.
- */
+/** What `openCatalogue` sends; functions cannot cross threads. */
+export type WorkerOptions = Omit<EngineOptions, 'now' | 'onCommit' | 'onWarning' | 'collectGarbage'> & {
+  readonly saveEveryMs: number;
+};
 
-/** What `openCatalogue` hands to its worker; functions cannot cross. */
-export type WorkerOptions = Omit<EngineOptions, 'now' | 'onCommit' | 'onWarning' | 'collectGarbage'> & { readonly saveEveryMs: number };
+/** What the thread serves: `open` first, `close` last. */
+export type WorkerMethods = {
+  open(options: WorkerOptions): Promise<void>;
+  request(request: CatalogueRequest): Promise<unknown>;
+  close(): Promise<void>;
+};
 
-async function run(port: MessagePort, options: WorkerOptions): Promise<void> {
-  const post = (message: MessageFromWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+if (parentPort !== null) serve(parentPort);
+
+function serve(port: MessagePort): void {
   let engine: CatalogueEngine;
-  try {
-    engine = await openEngine(options, post);
-  } catch (error) {
-    post({ kind: 'failed', error: toErrorData(error) });
-    port.close();
-    return;
-  }
-  const { RequestTurns } = await import('./request-turns.js');
-  const turns = new RequestTurns(engine);
-  const saving = setInterval(() => engine.saveSome('changed'), options.saveEveryMs);
-  port.on('message', (message: MessageToWorker) => {
-    if (message.kind === 'close') {
-      clearInterval(saving);
-      void turns
-        .close()
-        .then(() => engine.close())
-        .then(() => {
-          post({ kind: 'closed' });
-          port.close();
+  let scheduler: RequestScheduler;
+  let saving: NodeJS.Timeout;
+  const notify = serveCalls<WorkerMethods, EngineEvent>(portChannel(port), {
+    async open({ saveEveryMs, ...options }) {
+      // Imported here: a native module that is not compiled fails at its import.
+      const modules = [import('./catalogue-engine.js'), import('./request-scheduler.js')] as const;
+      const [{ CatalogueEngine }, { RequestScheduler }] = await Promise.all(modules).catch((error: unknown) => {
+        throw asNativeModuleError(error) ?? error;
+      });
+      engine = new CatalogueEngine({
+        ...options,
+        now: Date.now,
+        onCommit: (report) => notify({ kind: 'commit', report }),
+        onWarning: (message) => notify({ kind: 'warning', message }),
+        collectGarbage: garbageCollector(),
+      });
+      scheduler = new RequestScheduler(engine);
+      saving = setInterval(() => engine.saveSome('changed'), saveEveryMs);
+    },
+    request: (request) =>
+      new Promise((resolve, reject) => {
+        scheduler.push(request, (outcome) => {
+          if ('error' in outcome) reject(outcome.error);
+          else resolve(withOwnMemory(outcome.value));
         });
-      return;
-    }
-    turns.push(message.request, (outcome) => post(...toAnswer(message.number, outcome)));
-  });
-  post({ kind: 'opened' });
-}
-
-async function openEngine(options: WorkerOptions, post: (message: MessageFromWorker) => void): Promise<CatalogueEngine> {
-  // Imported here and not above, since a native module that is not compiled fails at its import.
-  const { CatalogueEngine } = await import('./catalogue-engine.js').catch((error: unknown) => {
-    throw asNativeModuleError(error) ?? error;
-  });
-  return new CatalogueEngine({
-    ...options,
-    now: Date.now,
-    onCommit: (report) => post({ kind: 'commit', report }),
-    onWarning: (message) => post({ kind: 'warning', message }),
-    collectGarbage: garbageCollector(),
+      }),
+    async close() {
+      clearInterval(saving);
+      await scheduler.close();
+      await engine.close();
+      setImmediate(() => port.close()); // after the result is sent
+    },
   });
 }
 
-/** An answer and the memory that it can hand over: blobs are read into memory of their own. */
-function toAnswer(number: number, outcome: RequestOutcome): [MessageFromWorker, ArrayBuffer[]] {
-  if ('error' in outcome) return [{ kind: 'refusal', number, error: toErrorData(outcome.error) }, []];
-  const { value } = outcome;
-  const transfer = ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer ? [value.buffer] : [];
-  return [{ kind: 'answer', number, value }, transfer];
+/** Blobs are read into memory of their own, which is moved to the caller. */
+function withOwnMemory(value: unknown): unknown {
+  return ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer
+    ? new Transferred(value, [value.buffer])
+    : value;
 }
 
 function garbageCollector(): () => void {
@@ -73,8 +75,4 @@ function garbageCollector(): () => void {
   return () => {
     if (typeof collect === 'function') collect();
   };
-}
-
-if (parentPort !== null) {
-  await run(parentPort, workerData as WorkerOptions); // only openCatalogue starts this file
 }

@@ -1,15 +1,15 @@
-import type { Filter } from './filter.js';
-import type { ImportItemRef, ImportLedger } from './import-records.js';
+import type { Filter } from './filters/filter.js';
+import type { ImportItemRef, ImportLedger } from './imports/import-records.js';
 
-/** The caller's name for an image, unique within its collection: 1..255 bytes of UTF-8, no control characters. */
+/** The caller's id of an image, unique within its collection: 1..255 bytes of UTF-8, no control characters. */
 export type ImageId = string & { readonly __brand: 'ImageId' };
 /** Order of commit, unique over the whole catalogue, never reused. */
 export type Sequence = number & { readonly __brand: 'Sequence' };
 
-/** A JSON object that the user keeps with an image. */
+/** A JSON object that users store with an image. */
 export type Metadata = { readonly [key: string]: unknown };
 
-/** What is stored of an image. Embedding and thumbnail are read apart, since most readers need neither. */
+/** The record of an image. Embedding, thumbnail and original are read separately: most readers need none of them. */
 export type ImageRecord = {
   readonly id: ImageId;
   readonly sequence: Sequence;
@@ -17,14 +17,14 @@ export type ImageRecord = {
   readonly sha256: Uint8Array;
   /** 32 bytes. */
   readonly perceptualHash: Uint8Array;
-  /** 0..100, how much detail the hash speaks of; absent where it was not kept. */
+  /** 0..100: how much detail the hash rests on; absent in records made before it was stored. */
   readonly perceptualHashQuality?: number;
   readonly format: string;
   readonly width: number;
   readonly height: number;
   /** Size of the uploaded file. */
   readonly bytes: number;
-  /** The uploaded file's own name, where it had one; for people only. */
+  /** Name of the uploaded file, for display only. */
   readonly fileName: string | null;
   /** Whether the uploaded bytes are kept. */
   readonly hasOriginal: boolean;
@@ -33,23 +33,37 @@ export type ImageRecord = {
   readonly updatedAt: number;
 };
 
-export type NewImage = Omit<ImageRecord, 'id' | 'sequence' | 'hasOriginal' | 'addedAt' | 'updatedAt'> & {
-  /** Undefined: the catalogue generates one from the SHA-256. */
+export type NewImage = Omit<ImageRecord, 'id' | 'sequence' | 'metadata' | 'hasOriginal' | 'addedAt' | 'updatedAt'> & {
+  /**
+   * Undefined: the image of the same bytes if there is one, else an id made from the SHA-256. With an id the image is a
+   * record of its own.
+   */
   readonly id: ImageId | undefined;
   readonly embedding: Float32Array;
   readonly thumbnail: Uint8Array;
-  /** The uploaded bytes, kept only where the operator asked for it. */
+  /** The uploaded bytes, if originals are kept. */
   readonly original: Uint8Array | undefined;
-  /** The picture of an import job that it is, settled in the same transaction. */
+  /** The item of an import job that this image is; it is settled in the same transaction. */
   readonly importItem?: ImportItemRef | undefined;
-  /** Replace a record of the same id with other bytes; otherwise that is ID_EXISTS. */
+  /**
+   * Replace a record of the same id: its picture where the bytes differ (else ID_EXISTS), its metadata where they are
+   * given and differ.
+   */
   readonly replace: boolean;
+  /** Undefined: none for a new image; those of a stored one stay. */
+  readonly metadata?: Metadata | undefined;
 };
+
+/** An image whose bytes the collection holds already. */
+export type KnownFile = Pick<NewImage, 'id' | 'sha256' | 'fileName' | 'metadata' | 'replace' | 'importItem'>;
 
 export type AddResult = {
   readonly id: ImageId;
-  /** exists: the same bytes are in this collection already (under the answered id); nothing was written. */
-  readonly status: 'added' | 'replaced' | 'exists';
+  /**
+   * updated: same bytes, other metadata. exists: the collection holds the same bytes under the returned id; nothing
+   * was written.
+   */
+  readonly status: 'added' | 'replaced' | 'updated' | 'exists';
 };
 
 /** Cosine similarity, -1..1; larger is nearer. */
@@ -57,12 +71,14 @@ export type Neighbour = {
   readonly id: ImageId;
   readonly similarity: number;
   readonly metadata: Metadata;
+  /** As uploaded; null where it had none. */
+  readonly fileName: string | null;
   readonly sequence: Sequence;
   readonly sha256: Uint8Array;
   readonly perceptualHash: Uint8Array;
   readonly perceptualHashQuality: number | null;
   readonly hasOriginal: boolean;
-  /** Where the query asked for it. */
+  /** Present if the query has `withEmbedding`. */
   readonly embedding?: Float32Array;
 };
 
@@ -73,17 +89,17 @@ export type NeighbourQuery = {
   readonly k: number;
   readonly minSimilarity?: number;
   readonly filter?: Filter;
-  /** Breadth of the HNSW search; at least k. Undefined: what the wanted recall needs, as measured on the collection. */
+  /** efSearch of HNSW, at least k. Undefined: what the target recall needs, as measured on the collection. */
   readonly ef?: number;
   /** Scan every vector instead of the graph. */
   readonly exact?: boolean;
-  /** Answer each neighbour's embedding too. */
+  /** Return the embedding of each neighbour too. */
   readonly withEmbedding?: boolean;
-  /** SHA-256 of the query's file. The image of the same bytes is answered too, where there is one and the search of the graph missed it. */
+  /** SHA-256 of the query's file: the images of the same bytes (at most `k`) are returned too, and first. */
   readonly sha256?: Uint8Array;
   /**
-   * Answer also the `limit` nearest of the images whose perceptual hash is within `maxDistance` bits of one of these (1..8, 32 bytes each). They
-   * come besides the `k` nearest by embedding and are more than `k` together.
+   * Return also the `limit` nearest images by perceptual hash, at most `maxDistance` bits from one of `hashes` (1..8,
+   * 32 bytes each). They come in addition to the `k` nearest by embedding.
    */
   readonly nearHash?: { readonly hashes: readonly Uint8Array[]; readonly maxDistance: number; readonly limit: number };
 };
@@ -91,13 +107,16 @@ export type NeighbourQuery = {
 export type CollectionStatistics = {
   readonly name: string;
   readonly images: number;
-  /** Vectors in the HNSW graph, and those among them marked deleted. */
+  /**
+   * Vectors in the HNSW graph, or all of a collection that is too small for one; and how many of them are marked
+   * as deleted.
+   */
   readonly indexed: number;
   readonly deleted: number;
   readonly rebuilding: boolean;
-  /** Breadth of a search that names none; Infinity where every vector is scanned. */
-  readonly searchBreadth?: number;
-  /** Share of the ten true neighbours that searches find, 0..1, by the latest measurements; absent before there are some. */
+  /** efSearch of searches that set none; Infinity where every vector is scanned. */
+  readonly efSearch?: number;
+  /** recall@10 of searches, 0..1, by the latest measurements; absent before the first ones. */
   readonly recall?: number;
 };
 
@@ -106,14 +125,14 @@ export type CatalogueStatistics = {
   readonly lastSequence: number;
   readonly databaseBytes: number;
   readonly walBytes: number;
-  /** Requests waiting for the catalogue's thread. */
+  /** Requests that wait for the catalogue's thread. */
   readonly queued: number;
 };
 
 /** `size`: 1..10,000. `seed`: a whole number of 32 bits. */
 export type SampleQuery = { readonly size: number; readonly seed: number };
 
-/** Some of a collection's images, by ascending sequence, with the collection's numbers at that moment. */
+/** Some images of a collection, by ascending sequence, and the collection's size at that moment. */
 export type Sample = {
   readonly images: number;
   /** The catalogue's latest. */
@@ -124,62 +143,73 @@ export type Sample = {
 };
 
 /** At most 10,000 sequences. */
-export type StandingQuery = { readonly sequences: readonly number[]; readonly since: number };
+export type ChangesQuery = { readonly sequences: readonly number[]; readonly since: number };
 
-/** What became of images that were known once. */
-export type Standing = {
+/** What changed in a collection since an earlier sample of it. */
+export type Changes = {
   readonly images: number;
   /** The catalogue's latest. */
   readonly lastSequence: number;
-  /** Images of the collection that are there now and are younger than `since`. */
+  /** Images of the collection whose sequence is larger than `since`. */
   readonly added: number;
-  /** The id under each sequence, in order; null where the collection has it no more. */
+  /** The id of each sequence, in order; null where the collection does not hold it any more. */
   readonly ids: readonly (ImageId | null)[];
 };
+
+/** `limit`: 1..1000. `cursor`: the former page's `nextCursor`. */
+export type PageQuery = { readonly limit: number; readonly cursor?: string; readonly filter?: Filter };
 
 export type Page<T> = { readonly items: readonly T[]; readonly nextCursor: string | undefined };
 
 /**
- * Named collections of images and their nearest neighbours, durable. One contract suite holds for every implementation.
+ * Named collections of images, searched by nearest neighbours. One contract suite holds for every implementation.
  *
- * The invariants: `add` resolves after its record is committed and flushed, and the very next `neighbours` finds it. Records are the
- * truth, indexes are derived and can be rebuilt. Every embedding was made by the encoder the catalogue was opened with.
- * Rejects with a SearchError: ID_EXISTS, NOT_FOUND, INVALID_EMBEDDING, INVALID_FILTER, DISK_FULL, CATALOGUE_FULL, OVERLOADED, SHUTTING_DOWN.
+ * Invariants: `add` resolves when its record is committed and flushed, and the next `neighbours` finds it. Records are
+ * the truth; indexes are derived and can be rebuilt. All embeddings come from the encoder that the catalogue was
+ * opened with. Methods reject with a SearchError: ID_EXISTS, NOT_FOUND, INVALID_EMBEDDING, INVALID_FILTER, DISK_FULL,
+ * CATALOGUE_FULL, OVERLOADED, SHUTTING_DOWN.
  */
 export interface Catalogue {
   add(collection: string, image: NewImage): Promise<AddResult>;
-  /** Answers by SHA-256 before any decoding, so that the same file is never encoded twice. */
+  /**
+   * As `add`, of a file that the collection holds already; it need not be decoded again. Undefined where the collection
+   * does not hold it (any more).
+   */
+  addKnown(collection: string, image: KnownFile): Promise<AddResult | undefined>;
+  /** Finds the first image by the SHA-256 of its file, so that a known file is not decoded again. */
   findBySha256(collection: string, sha256: Uint8Array): Promise<ImageId | undefined>;
-  /** True where a record was removed. It is found by no later search. */
+  /** True where a record was removed. No later search finds it. */
   remove(collection: string, id: ImageId): Promise<boolean>;
+  /** Removes a collection with all its images at once; false where there is none. A later `add` begins it anew. */
+  removeCollection(collection: string): Promise<boolean>;
   /** Merges by RFC 7396 (null removes a key); undefined where there is no such image. */
   patchMetadata(collection: string, id: ImageId, patch: Metadata): Promise<ImageRecord | undefined>;
   get(collection: string, id: ImageId): Promise<ImageRecord | undefined>;
   embedding(collection: string, id: ImageId): Promise<Float32Array | undefined>;
   thumbnail(collection: string, id: ImageId): Promise<Uint8Array | undefined>;
   original(collection: string, id: ImageId): Promise<Uint8Array | undefined>;
-  /** In order of commit. The cursor is opaque; records committed while paging appear on later pages. */
-  list(
-    collection: string,
-    page: { readonly limit: number; readonly cursor?: string; readonly filter?: Filter },
-  ): Promise<Page<ImageRecord>>;
+  /** Images in order of commit. Records committed while paging appear on later pages. */
+  list(collection: string, page: PageQuery): Promise<Page<ImageRecord>>;
   neighbours(query: NeighbourQuery): Promise<readonly Neighbour[]>;
-  /** At random, but the same for the same seed, and little changed where the collection changed little. Empty for a collection without images. */
+  /** A random sample: equal for equal seeds, and it changes little where the collection changes little. */
   sample(collection: string, query: SampleQuery): Promise<Sample>;
-  /** How a collection stands towards an earlier sample of it. */
-  standing(collection: string, query: StandingQuery): Promise<Standing>;
+  /** Compares a collection with an earlier sample of it. */
+  changesSince(collection: string, query: ChangesQuery): Promise<Changes>;
   statistics(): Promise<CatalogueStatistics>;
-  /** Writes the index files now, so that the next start need not rebuild. Also done by the catalogue itself, now and then and on close. */
+  /**
+   * Writes the index files now, so that the next start need not rebuild. The catalogue does so regularly and on close
+   * by itself.
+   */
   saveIndexes(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A catalogue with files of its own. */
+/** A catalogue that is stored in a data folder. */
 export interface DurableCatalogue extends Catalogue, ImportLedger {
   /**
-   * Writes a copy of database and index files into an existing, empty folder on the same disk, while reads and writes go on: the state at one moment
-   * between two commits, near the end of the copying. Index files may be older than the records, never newer. Not flushed. Rejects with
-   * DISK_FULL, CATALOGUE_DAMAGED or, where the catalogue is closed meanwhile, SHUTTING_DOWN.
+   * Copies database and index files into an existing, empty folder on the same disk, while reads and writes go on. The
+   * copy is the state between two commits, near the end of the copying; index files may be older, never newer. Not
+   * flushed. Rejects with DISK_FULL, CATALOGUE_DAMAGED, or SHUTTING_DOWN where the catalogue is closed meanwhile.
    */
   copyTo(folder: string): Promise<void>;
 }

@@ -1,8 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 
 /**
- * Moments at which a kill would do the most harm if the code were wrong, in the order in which a catalogue lives through them. Tests kill the process at each
- * of them (A10 of docs/reliability.md).
+ * Points at which tests kill the process (A10 of docs/reliability.md), in the order in which a catalogue reaches them.
  */
 export const FAILPOINTS = [
   'store opened', // the database file is there, without tables at the first start
@@ -10,38 +9,38 @@ export const FAILPOINTS = [
   'migration before its commit',
   'store ready', // migrated; the indexes are not opened
   'commit begun', // records of a group are written and not committed
-  'commit done', // committed and flushed; not in the index, not answered
-  'index follows', // in the index; not answered
-  'index file being written', // a file of an unknown part of its length
+  'commit done', // committed and flushed; neither in the index nor returned
+  'index follows', // in the index; not returned
+  'index file being written', // of unknown length
   'index file written', // whole, neither flushed nor renamed
   'index file before its rename',
-  'index file renamed', // nobody names it yet
+  'index file renamed', // no side-car names it
   'index file remembered', // the store knows it, no side-car names it
   'side-car before its rename',
-  'side-car renamed', // in force; the former file is still there
-  'graph exchanged', // a graph without its removed vectors has taken the place of the former
-  'space reclaimed', // pages were given back to the file system, the reserve is not yet back
+  'side-car renamed', // in use; the former file still exists
+  'graph exchanged', // a graph without removed vectors replaced the former one
+  'space reclaimed', // pages were returned to the file system; the reserve is not restored
   'snapshot being copied',
   'snapshot copied',
   'snapshot before its rename',
   'snapshot renamed',
   'restore staged', // written and verified, not checked
   'restore before its rename',
-  'restore half moved in', // on a mount: some parts have their name, the database does not
+  'restore half moved in', // on a mount: all but the database
   'restore renamed', // not yet flushed
 ] as const;
 
 /** One of {@link FAILPOINTS}. */
 export type Failpoint = (typeof FAILPOINTS)[number];
 
-/** Name of the channel of `node:diagnostics_channel` on which points are told. */
+/** Channel of `node:diagnostics_channel` to which points are published. */
 export const FAILPOINT_CHANNEL = 'likeness:failpoint';
 
 const points = channel(FAILPOINT_CHANNEL);
 
 /**
- * Says that a point is reached. Nothing of ours listens: without a subscriber, and so in production, this reads one flag. A test subscribes from a module that it
- * makes Node load before the program (`--import`), which no setting, variable or request of Likeness can do.
+ * Publishes that a point is reached. In production there is no subscriber, and this reads one flag. Tests subscribe
+ * from a module that Node loads before the program (`--import`), which no setting or request of Likeness can do.
  */
 export function reached(point: Failpoint): void {
   if (points.hasSubscribers) points.publish(point);

@@ -1,176 +1,210 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { fromErrorData, SearchError } from '../errors.js';
-import type { Catalogue, CatalogueStatistics, DurableCatalogue, ImageId, Metadata, NeighbourQuery, NewImage } from './catalogue.js';
-import { type CatalogueRequest, type CommitReport, isWrite, type MessageFromWorker, type MessageToWorker } from './catalogue-requests.js';
-import type { WorkerOptions } from './catalogue-worker.js';
-import { checkCollectionName, checkedImageId, checkedNewImage, checkedQuery } from './checked-input.js';
-import type { ImportAnswer, ImportChange, ImportQuery } from './import-records.js';
-import { metadataToJson } from './metadata.js';
+import { CallPort, workerChannel } from '../call-port.js';
+import { SearchError } from '../errors.js';
+import type {
+  Catalogue,
+  DurableCatalogue,
+  ImageId,
+  KnownFile,
+  Metadata,
+  NeighbourQuery,
+  NewImage,
+  PageQuery,
+} from './catalogue.js';
+import { type CatalogueRequest, type CommitReport, type EngineEvent, isWrite } from './catalogue-requests.js';
+import type { WorkerMethods, WorkerOptions } from './catalogue-worker.js';
+import type { ImportChange, ImportQuery, ImportResult } from './imports/import-records.js';
+import {
+  checkCollectionName,
+  checkedChanges,
+  checkedImageId,
+  checkedKnownFile,
+  checkedNewImage,
+  checkedPage,
+  checkedQuery,
+  checkedSample,
+  type InputLimits,
+} from './records/checked-input.js';
+import { METADATA_LIMITS, metadataToJson } from './records/metadata.js';
 
 export type CatalogueOptions = {
-  /** Data folder, made where it is missing, and locked while open. No other code of this process may open the files in it. */
+  /** Data folder; made where it is missing, locked while open. No other code of this process may open its files. */
   readonly folder: string;
-  /** The encoder all embeddings come from; a catalogue made with another is refused as ENCODER_MISMATCH. */
+  /** The encoder of all embeddings; a catalogue made with another is refused as ENCODER_MISMATCH. */
   readonly encoderId: string;
   /** Elements of an embedding. */
   readonly dimensions: number;
-  /** HNSW: links a node, 4..64 (16). More costs memory and finds more. */
+  /** HNSW: links per node, 4..64 (16). More take memory and find more. */
   readonly m?: number;
-  /** HNSW: breadth while building, 16..2000 (200). */
+  /** HNSW: 16..2000 (200). */
   readonly efConstruction?: number;
-  /** HNSW: breadth of a search that names none, 1..10000 (64). */
+  /** HNSW: least efSearch, 1..10000 (64). */
   readonly ef?: number;
-  /** Share of the ten true neighbours that searches naming no breadth shall find, 0..1; `ef` is then the least breadth. 0: just `ef` (0.98). */
+  /** Target recall@10 of searches that set no efSearch, 0..1 (0.98); 0: use `ef`. */
   readonly recall?: number;
-  /** Writes, and as many reads, that may wait; further ones are OVERLOADED (1024). */
+  /** Writes, and as many reads, that may wait (1024); more are OVERLOADED. */
   readonly queueLimit?: number;
-  /** Bytes of images that may wait to be added; further adds are OVERLOADED (256 MiB). */
+  /** Bytes of images that may wait to be added (256 MiB); more are OVERLOADED. */
   readonly queueBytesLimit?: number;
   readonly collectionsMax?: number;
-  /** An index file is written after this many changes of its collection (20,000), and after `saveEveryMs` (10 minutes) if there was any. */
+  /** Bytes of one image's metadata as JSON, also after a merge, 2..1,048,576 (1,048,576). */
+  readonly maxMetadataBytes?: number;
+  /**
+   * An index file is written after this many changes (20,000), and after `saveEveryMs` (10 minutes) if there was any.
+   */
   readonly saveEveryChanges?: number;
   readonly saveEveryMs?: number;
-  /** How long to wait for another process to let go of the folder (2,000 ms). */
+  /** How long to wait for another process to release the folder (2,000 ms). */
   readonly lockTimeoutMs?: number;
-  /** Disk space kept aside so that images can be removed on a full disk (8 MiB). */
+  /** Disk space reserved so that images can be removed on a full disk (8 MiB). */
   readonly reserveBytes?: number;
-  /** Called after each transaction: the metrics' commit histogram. */
+  /** Called after each transaction, for metrics. */
   readonly onCommit?: (report: CommitReport) => void;
-  /** What an operator should know and no caller waits for, such as an index file that was damaged and is built anew. */
+  /** What an operator should know and no caller waits for, such as a damaged index file that is rebuilt. */
   readonly onWarning?: (message: string) => void;
-  /** The catalogue's thread died and every later call rejects; the process should end and be started again. */
+  /** The catalogue's thread died and every call rejects: the process should be restarted. */
   readonly onFailure?: (error: SearchError) => void;
 };
 
 /**
- * Opens the catalogue in a worker thread that owns record store and indexes; resolves when it can be searched. Arguments are copied, so that callers
- * keep their buffers; answers are handed over. Rejects with ENCODER_MISMATCH, CATALOGUE_LOCKED, CATALOGUE_DAMAGED, DISK_FULL,
- * NATIVE_MODULE_MISSING or INVALID_SETTINGS.
+ * Opens the catalogue in a worker thread that owns record store and indexes; resolves when it can be searched. Callers
+ * keep their buffers: arguments are copied. Rejects with ENCODER_MISMATCH, CATALOGUE_LOCKED, CATALOGUE_DAMAGED,
+ * DISK_FULL, NATIVE_MODULE_MISSING or INVALID_SETTINGS.
  */
 export async function openCatalogue(options: CatalogueOptions): Promise<DurableCatalogue> {
-  const catalogue = new WorkerCatalogue(options);
-  await catalogue.opened;
-  return catalogue;
+  const workerOptions = toWorkerOptions(options);
+  const worker = new Worker(new URL('./catalogue-worker.js', import.meta.url));
+  const catalogue = new WorkerCatalogue(worker, options);
+  try {
+    await catalogue.open(workerOptions);
+    return catalogue;
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  }
 }
 
-type Pending = {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-  readonly isWrite: boolean;
-  readonly bytes: number;
-};
-
+/** The catalogue as its callers hold it: checks what they pass, bounds what waits, and sends it to the thread. */
 class WorkerCatalogue implements DurableCatalogue {
-  readonly opened: Promise<void>;
   readonly #options: CatalogueOptions;
-  readonly #limits: { readonly queue: number; readonly bytes: number };
-  readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending>();
+  readonly #limits: InputLimits & { readonly queue: number; readonly bytes: number };
+  readonly #port: CallPort<WorkerMethods, EngineEvent>;
   readonly #waiting = { reads: 0, writes: 0, bytes: 0 };
-  readonly #exited: Promise<void>;
-  #nextNumber = 0;
-  #failure: SearchError | undefined;
+  readonly #exited: Promise<unknown>;
   #isClosing = false;
 
-  constructor(options: CatalogueOptions) {
+  constructor(worker: Worker, options: CatalogueOptions) {
     this.#options = options;
-    this.#limits = { queue: options.queueLimit ?? 1024, bytes: options.queueBytesLimit ?? 256 * 1024 * 1024 };
-    this.#worker = new Worker(new URL('./catalogue-worker.js', import.meta.url), { workerData: toWorkerOptions(options) });
-    this.opened = new Promise((resolve, reject) => {
-      this.#worker.on('message', (message: MessageFromWorker) => {
-        if (message.kind === 'opened') resolve();
-        else if (message.kind === 'failed') reject(fromErrorData(message.error));
-        else this.#receive(message);
-      });
-      this.#worker.once('error', (error) => {
-        reject(error);
-        this.#fail(error);
-      });
-    });
-    this.#exited = new Promise((resolve) => {
-      this.#worker.once('exit', () => {
-        if (this.#pending.size > 0 || !this.#isClosing) this.#fail(new Error('it ended by itself'));
-        resolve();
-      });
-    });
-    // Who failed to open learns it from `opened`; nobody waits for this exit then.
-    this.opened.catch(() => {
-      this.#isClosing = true;
-    });
-  }
-
-  async add(collection: string, image: NewImage): Promise<Awaited<ReturnType<Catalogue['add']>>> {
-    checkCollectionName(collection);
-    const checked = checkedNewImage(image, this.#options.dimensions);
-    const { embedding, thumbnail, original, sha256, perceptualHash } = checked;
-    // A view is sent with the whole memory it looks into, hence the copies; these are then handed over and not copied again.
-    const own = {
-      ...{
-        embedding: embedding.slice(),
-        thumbnail: ownBytes(thumbnail),
-        original: original === undefined ? undefined : ownBytes(original),
-      },
-      ...{ sha256: ownBytes(sha256), perceptualHash: ownBytes(perceptualHash) },
+    this.#limits = {
+      dimensions: options.dimensions,
+      maxMetadataBytes: options.maxMetadataBytes ?? METADATA_LIMITS.bytes,
+      queue: options.queueLimit ?? 1024,
+      bytes: options.queueBytesLimit ?? 256 * 1024 * 1024,
     };
-    const transfer = [own.embedding.buffer, own.thumbnail.buffer, ...(own.original === undefined ? [] : [own.original.buffer])];
-    const bytes = transfer.reduce((sum, buffer) => sum + buffer.byteLength, 0);
-    return this.#call({ method: 'add', args: [collection, { ...checked, ...own }] }, { transfer, bytes });
+    this.#exited = once(worker, 'exit');
+    this.#exited.catch(() => undefined); // an error of the thread rejects its calls
+    this.#port = new CallPort(workerChannel(worker), {
+      toGoneError: ({ message }) =>
+        new SearchError('INTERNAL', `The catalogue's thread died: ${message} Start the service again.`),
+      onEvent: (event) => {
+        if (event.kind === 'commit') options.onCommit?.(event.report);
+        else options.onWarning?.(event.message);
+      },
+    });
   }
 
-  async findBySha256(collection: string, sha256: Uint8Array): Promise<ImageId | undefined> {
+  async open(options: WorkerOptions): Promise<void> {
+    await this.#port.call('open', [options]);
+    void this.#port.gone.then((error) => {
+      if (!this.#isClosing) this.#options.onFailure?.(error as SearchError); // made by toGoneError
+    });
+  }
+
+  async add(collection: string, image: NewImage): ReturnType<Catalogue['add']> {
+    checkCollectionName(collection);
+    const checked = checkedNewImage(image, this.#limits);
+    // A view is sent with the whole memory it looks into, hence the copies; the large ones are then moved and not
+    // copied again.
+    const embedding = checked.embedding.slice();
+    const thumbnail = ownBytes(checked.thumbnail);
+    const original = checked.original === undefined ? undefined : ownBytes(checked.original);
+    const [sha256, perceptualHash] = [ownBytes(checked.sha256), ownBytes(checked.perceptualHash)];
+    const transfer = [embedding.buffer, thumbnail.buffer, ...(original === undefined ? [] : [original.buffer])];
+    const sent = { ...checked, embedding, thumbnail, original, sha256, perceptualHash };
+    return this.#call({ method: 'add', args: [collection, sent] }, transfer);
+  }
+
+  async addKnown(collection: string, image: KnownFile): ReturnType<Catalogue['addKnown']> {
+    checkCollectionName(collection);
+    const checked = checkedKnownFile(image, this.#limits);
+    return this.#call({ method: 'addKnown', args: [collection, { ...checked, sha256: ownBytes(checked.sha256) }] });
+  }
+
+  async findBySha256(collection: string, sha256: Uint8Array): ReturnType<Catalogue['findBySha256']> {
+    checkCollectionName(collection);
     return this.#call({ method: 'findBySha256', args: [collection, ownBytes(sha256)] });
   }
 
   async remove(collection: string, id: ImageId): Promise<boolean> {
+    return this.#call({ method: 'remove', args: named(collection, id) });
+  }
+
+  async removeCollection(collection: string): Promise<boolean> {
     checkCollectionName(collection);
-    checkedImageId(id);
-    return this.#call({ method: 'remove', args: [collection, id] });
+    return this.#call({ method: 'removeCollection', args: [collection] });
   }
 
   async patchMetadata(collection: string, id: ImageId, patch: Metadata): ReturnType<Catalogue['patchMetadata']> {
-    checkCollectionName(collection);
-    checkedImageId(id);
-    metadataToJson(patch);
-    return this.#call({ method: 'patchMetadata', args: [collection, id, patch] });
+    metadataToJson(patch, this.#limits.maxMetadataBytes);
+    return this.#call({ method: 'patchMetadata', args: [...named(collection, id), patch] });
   }
 
   async get(collection: string, id: ImageId): ReturnType<Catalogue['get']> {
-    return this.#call({ method: 'get', args: [collection, id] });
+    return this.#call({ method: 'get', args: named(collection, id) });
   }
 
   async embedding(collection: string, id: ImageId): ReturnType<Catalogue['embedding']> {
-    return this.#call({ method: 'embedding', args: [collection, id] });
+    return this.#call({ method: 'embedding', args: named(collection, id) });
   }
 
   async thumbnail(collection: string, id: ImageId): ReturnType<Catalogue['thumbnail']> {
-    return this.#call({ method: 'thumbnail', args: [collection, id] });
+    return this.#call({ method: 'thumbnail', args: named(collection, id) });
   }
 
   async original(collection: string, id: ImageId): ReturnType<Catalogue['original']> {
-    return this.#call({ method: 'original', args: [collection, id] });
+    return this.#call({ method: 'original', args: named(collection, id) });
   }
 
-  async list(...args: Parameters<Catalogue['list']>): ReturnType<Catalogue['list']> {
-    return this.#call({ method: 'list', args });
+  async list(collection: string, page: PageQuery): ReturnType<Catalogue['list']> {
+    checkCollectionName(collection);
+    return this.#call({ method: 'list', args: [collection, checkedPage(page)] });
   }
 
   async neighbours(query: NeighbourQuery): ReturnType<Catalogue['neighbours']> {
     const checked = checkedQuery(query, this.#options.dimensions);
     const embedding = checked.embedding.slice();
-    return this.#call({ method: 'neighbours', args: [{ ...checked, embedding }] }, { transfer: [embedding.buffer] });
+    return this.#call({ method: 'neighbours', args: [{ ...checked, embedding }] }, [embedding.buffer]);
   }
 
-  async sample(...args: Parameters<Catalogue['sample']>): ReturnType<Catalogue['sample']> {
-    return this.#call({ method: 'sample', args });
+  async sample(...[collection, query]: Parameters<Catalogue['sample']>): ReturnType<Catalogue['sample']> {
+    checkCollectionName(collection);
+    return this.#call({ method: 'sample', args: [collection, checkedSample(query)] });
   }
 
-  async standing(...args: Parameters<Catalogue['standing']>): ReturnType<Catalogue['standing']> {
-    return this.#call({ method: 'standing', args });
+  async changesSince(
+    ...[collection, query]: Parameters<Catalogue['changesSince']>
+  ): ReturnType<Catalogue['changesSince']> {
+    checkCollectionName(collection);
+    return this.#call({ method: 'changesSince', args: [collection, checkedChanges(query)] });
   }
 
-  async statistics(): Promise<CatalogueStatistics> {
+  async statistics(): ReturnType<Catalogue['statistics']> {
     const queued = this.#waiting.reads + this.#waiting.writes;
-    const statistics = await this.#call<CatalogueStatistics>({ method: 'statistics', args: [] });
+    const statistics = await this.#call<Awaited<ReturnType<Catalogue['statistics']>>>({
+      method: 'statistics',
+      args: [],
+    });
     return { ...statistics, queued };
   }
 
@@ -178,7 +212,7 @@ class WorkerCatalogue implements DurableCatalogue {
     return this.#call({ method: 'changeImport', args: [change] });
   }
 
-  async readImports<Query extends ImportQuery>(query: Query): Promise<ImportAnswer<Query>> {
+  async readImports<Query extends ImportQuery>(query: Query): Promise<ImportResult<Query>> {
     return this.#call({ method: 'readImports', args: [query] });
   }
 
@@ -190,81 +224,49 @@ class WorkerCatalogue implements DurableCatalogue {
     return this.#call({ method: 'copyTo', args: [folder] });
   }
 
-  /** Answers what was asked before, saves the index files, lets the folder go. Later calls are SHUTTING_DOWN; closing again waits for the same. */
+  /** Serves what was requested before, saves the index files, releases the folder. Later calls are SHUTTING_DOWN. */
   async close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true;
-      if (this.#failure === undefined) this.#post({ kind: 'close' }, []);
+      await this.#port.call('close', []).catch(() => undefined); // a thread that died has released the folder
     }
-    await this.#exited;
+    await this.#exited.catch(() => undefined);
   }
 
-  #call<Value>(
-    request: CatalogueRequest,
-    cargo: { readonly transfer: ArrayBuffer[]; readonly bytes?: number } = { transfer: [] },
-  ): Promise<Value> {
-    if (this.#failure !== undefined) throw this.#failure;
+  /** Bytes that wait are those of moved memory of writes: images to be added. */
+  async #call<Value>(request: CatalogueRequest, transfer: readonly ArrayBuffer[] = []): Promise<Value> {
     if (this.#isClosing) throw new SearchError('SHUTTING_DOWN', 'The catalogue is closing.');
     const kind = isWrite(request) ? 'writes' : 'reads';
-    const bytes = cargo.bytes ?? 0;
-    const { queue, bytes: bytesLimit } = this.#limits;
-    if (this.#waiting[kind] >= queue) throw overloaded(`${queue} ${kind} wait for the catalogue already (its queue limit)`);
-    if (bytes > 0 && this.#waiting.bytes > 0 && this.#waiting.bytes + bytes > bytesLimit) {
-      throw overloaded(`${this.#waiting.bytes} bytes of images wait for the catalogue already; the limit is ${bytesLimit}`);
-    }
-    const number = this.#nextNumber++;
-    this.#post({ kind: 'request', number, request }, cargo.transfer);
-    this.#waiting[kind]++;
-    this.#waiting.bytes += bytes;
-    return new Promise<Value>((resolve, reject) => {
-      // The worker answers each method with what the engine gives for it, of the type the interface says.
-      this.#pending.set(number, { resolve: resolve as (value: unknown) => void, reject, isWrite: kind === 'writes', bytes });
-    });
-  }
-
-  #post(message: MessageToWorker, transfer: ArrayBuffer[]): void {
-    this.#worker.postMessage(message, transfer);
-  }
-
-  #receive(message: MessageFromWorker): void {
-    switch (message.kind) {
-      case 'answer':
-        this.#settled(message.number)?.resolve(message.value);
-        return;
-      case 'refusal':
-        this.#settled(message.number)?.reject(fromErrorData(message.error));
-        return;
-      case 'commit':
-        this.#options.onCommit?.(message.report);
-        return;
-      case 'warning':
-        this.#options.onWarning?.(message.message);
-        return;
-      default:
+    const bytes = kind === 'reads' ? 0 : transfer.reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    const waiting = this.#waiting;
+    const { queue, bytes: bytesMax } = this.#limits;
+    if (waiting[kind] >= queue) throw overloaded(`${queue} ${kind} wait for the catalogue (its queue limit)`);
+    if (bytes > 0 && waiting.bytes > 0 && waiting.bytes + bytes > bytesMax)
+      throw overloaded(`${waiting.bytes} bytes of images wait for the catalogue; the limit is ${bytesMax}`);
+    waiting[kind]++;
+    waiting.bytes += bytes;
+    try {
+      // the engine returns what each method promises
+      return (await this.#port.call('request', [request], transfer)) as Value;
+    } finally {
+      waiting[kind]--;
+      waiting.bytes -= bytes;
     }
   }
+}
 
-  #settled(number: number): Pending | undefined {
-    const pending = this.#pending.get(number);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(number);
-    this.#waiting[pending.isWrite ? 'writes' : 'reads']--;
-    this.#waiting.bytes -= pending.bytes;
-    return pending;
-  }
-
-  #fail(cause: Error): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = new SearchError('INTERNAL', `The catalogue's thread died: ${cause.message}. Start the service again.`, { cause });
-    for (const number of [...this.#pending.keys()]) this.#settled(number)?.reject(this.#failure);
-    this.#options.onFailure?.(this.#failure);
-  }
+function named(collection: string, id: ImageId): [string, ImageId] {
+  checkCollectionName(collection);
+  return [collection, checkedImageId(id)];
 }
 
 function toWorkerOptions(options: CatalogueOptions): WorkerOptions {
   const within = (name: string, value: number, least: number, most: number): number => {
     if (Number.isInteger(value) && value >= least && value <= most) return value;
-    throw new SearchError('INVALID_SETTINGS', `${name} of the catalogue is ${value}; it must be a whole number from ${least} to ${most}.`);
+    throw new SearchError(
+      'INVALID_SETTINGS',
+      `${name} of the catalogue is ${value}; it must be a whole number from ${least} to ${most}.`,
+    );
   };
   return {
     folder: options.folder,
@@ -277,6 +279,12 @@ function toWorkerOptions(options: CatalogueOptions): WorkerOptions {
       recall: within('recall in percent', Math.round((options.recall ?? 0.98) * 100), 0, 100) / 100,
     },
     collectionsMax: within('collectionsMax', options.collectionsMax ?? 1000, 1, 100_000),
+    maxMetadataBytes: within(
+      'maxMetadataBytes',
+      options.maxMetadataBytes ?? METADATA_LIMITS.bytes,
+      2,
+      METADATA_LIMITS.bytes,
+    ),
     saveEveryChanges: within('saveEveryChanges', options.saveEveryChanges ?? 20_000, 1, Number.MAX_SAFE_INTEGER),
     saveEveryMs: within('saveEveryMs', options.saveEveryMs ?? 600_000, 1000, 2 ** 31 - 1),
     lockTimeoutMs: within('lockTimeoutMs', options.lockTimeoutMs ?? 2000, 0, 600_000),
@@ -289,6 +297,6 @@ function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bytes);
 }
 
-function overloaded(words: string): SearchError {
-  return new SearchError('OVERLOADED', `${words[0]?.toUpperCase()}${words.slice(1)}. Try again in a second.`, { retryAfterSeconds: 1 });
+function overloaded(fault: string): SearchError {
+  return new SearchError('OVERLOADED', `${fault}. Try again in a second.`, { retryAfterSeconds: 1 });
 }

@@ -1,4 +1,4 @@
-/** First in, first out, in constant time and without keeping what has left; `shift` of an array moves all the rest. */
+/** A first-in, first-out queue with constant time `shift`, which for an array moves all elements. */
 export class Queue<Item> implements Iterable<Item> {
   #items: (Item | undefined)[];
   #head = 0;
@@ -11,7 +11,7 @@ export class Queue<Item> implements Iterable<Item> {
     return this.#items.length - this.#head;
   }
 
-  /** The item that `shift` would take; undefined where there is none. */
+  /** The item that `shift` would return. */
   get first(): Item | undefined {
     return this.#items[this.#head];
   }
@@ -32,6 +32,7 @@ export class Queue<Item> implements Iterable<Item> {
   }
 
   *[Symbol.iterator](): Iterator<Item> {
-    for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as Item; // only those before the head are gone
+    // only those before the head are gone
+    for (let index = this.#head; index < this.#items.length; index++) yield this.#items[index] as Item;
   }
 }

@@ -1,12 +1,13 @@
-import type { Box, SearchOptions } from './answers.js';
-import type { Ask, QueryValue } from './transport.js';
+import type { Region, SearchOptions } from './responses.js';
+import type { QueryValue, ServiceRequest } from './transport.js';
 
 /** The bytes of a picture file. */
 export type Picture = Blob | Uint8Array<ArrayBuffer> | ArrayBuffer;
 
 /**
- * What to find the like of: pictures, stored images, an address, a vector with the id of its encoder, or several of them; at least one is
- * positive. `crop` is for one positive picture. `include` asks for vectors or regions with each result.
+ * The examples and options of a search. Examples are pictures, ids of stored images, a URL, an embedding with the id of
+ * its encoder, or several of these; at least one is positive. `crop` needs exactly one positive picture. `include` adds
+ * vectors or regions to each result.
  */
 export type SearchQuery = SearchOptions & {
   readonly pictures?: readonly Picture[];
@@ -16,15 +17,14 @@ export type SearchQuery = SearchOptions & {
   readonly url?: string;
   readonly embedding?: readonly number[] | Float32Array;
   readonly encoderId?: string;
-  readonly crop?: Box;
+  readonly crop?: Region;
   readonly include?: readonly ('vector' | 'regions')[];
 };
 
-/** A filter or other value as the service takes it in a query or form. */
 type Fields = { [name: string]: QueryValue };
 
-/** The request of a search: a form where pictures are sent, JSON where not. */
-export function searchRequest(query: SearchQuery): Pick<Ask, 'method' | 'path' | 'json' | 'body'> {
+/** The request of a search: a form with pictures, otherwise JSON. */
+export function searchRequest(query: SearchQuery): Pick<ServiceRequest, 'method' | 'path' | 'json' | 'body'> {
   const { pictures = [], negativePictures = [], embedding, encoderId, url, ...rest } = query;
   const fields = searchFields(rest);
   if (pictures.length + negativePictures.length === 0) {
@@ -39,40 +39,42 @@ export function searchRequest(query: SearchQuery): Pick<Ask, 'method' | 'path' |
   return { method: 'POST', path: '/search', body: form };
 }
 
-/** The same as the query of a link (GET /search). Pictures and vectors do not fit into one. */
-export function searchFields(query: Omit<SearchQuery, 'pictures' | 'negativePictures' | 'embedding' | 'encoderId'>): Fields {
+/** The query string of GET /search, which takes neither pictures nor embeddings. */
+export function searchFields(
+  query: Omit<SearchQuery, 'pictures' | 'negativePictures' | 'embedding' | 'encoderId'>,
+): Fields {
   const { ids, negativeIds, crop, include, ...options } = query;
   return {
     ...options,
-    id: listed(ids),
-    negativeId: listed(negativeIds),
+    id: omitEmpty(ids),
+    negativeId: omitEmpty(negativeIds),
     crop: crop === undefined ? undefined : cropText(crop),
-    include: listed(include)?.join(','),
+    include: omitEmpty(include)?.join(','),
   };
 }
 
-/** A crop as a query has it: x,y,width,height in fractions of the upright picture. */
-export function cropText({ x, y, width, height }: Box): string {
+/** A crop in a query string: x,y,width,height in fractions of the upright picture. */
+function cropText({ x, y, width, height }: Region): string {
   return [x, y, width, height].map((value) => String(Number(value.toFixed(6)))).join(',');
 }
 
-/** Bytes as a part of a form. */
+/** A picture as a Blob. */
 export function toBlob(picture: Picture): Blob {
   return picture instanceof Blob ? picture : new Blob([picture]);
 }
 
-/** The name a file goes by; the service keeps it with a stored image. */
+/** The name of a file, which the service stores with the image; `picture` for bytes without a name. */
 export function fileName(picture: Picture): string {
-  const { name } = picture as { readonly name?: unknown }; // Files have one, other bytes have none.
+  const { name } = picture as { readonly name?: unknown }; // only a File has a name
   return typeof name === 'string' && name !== '' ? name : 'picture';
 }
 
-/** Adds a field once for each of its values. */
+/** Appends a field to a form, once for each value. */
 export function appendField(form: FormData, name: string, value: QueryValue): void {
   if (value === undefined) return;
   for (const one of Array.isArray(value) ? value : [value]) form.append(name, String(one));
 }
 
-function listed<T>(values: readonly T[] | undefined): readonly T[] | undefined {
+function omitEmpty<T>(values: readonly T[] | undefined): readonly T[] | undefined {
   return values === undefined || values.length === 0 ? undefined : values;
 }

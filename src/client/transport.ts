@@ -1,9 +1,17 @@
-import { errorOfAnswer, LikenessError } from './likeness-error.js';
+import { errorOfResponse, LikenessError } from './likeness-error.js';
 
-/** How often a request that was answered 429 or 503 is sent again, and how long it waits at most in between. The first time counts. */
-export type RetryOptions = { readonly attempts: number; readonly longestPauseMs?: number };
+/**
+ * Retries of a request that got the status 429 or 503 and, with `whenUnreachable`, of one that got no response.
+ * `attempts` counts the first one. A pause is what Retry-After says, otherwise it doubles from 250 ms, and is at most
+ * `longestPauseMs` (default 10,000).
+ */
+export type RetryOptions = {
+  readonly attempts: number;
+  readonly longestPauseMs?: number;
+  readonly whenUnreachable?: boolean;
+};
 
-/** Where the service is and how to speak to it. Without `retry` nothing is sent twice. `fetch` is the runtime's own where none is given. */
+/** Address and key of the service. Without `retry` no request is sent twice. `fetch` replaces the global function. */
 export type ClientOptions = {
   readonly url: string | URL;
   readonly apiKey?: string | undefined;
@@ -11,14 +19,14 @@ export type ClientOptions = {
   readonly fetch?: (url: URL, init: RequestInit) => Promise<Response>;
 };
 
-/** What a caller may choose for one call: a signal that gives it up, and patience of its own. */
+/** Options of one call: a signal that aborts it, and its own retries. */
 export type CallOptions = { readonly signal?: AbortSignal | undefined; readonly retry?: RetryOptions };
 
-/** A value of a query string; lists are repeated, what is undefined is left out. */
+/** A value in a query string. A list repeats the parameter; undefined omits it. */
 export type QueryValue = string | number | boolean | readonly string[] | undefined;
 
-/** One request: the path below the service's address, its query and its body. */
-export type Ask = {
+/** One request: the path below the address of the service, query and body. */
+export type ServiceRequest = {
   readonly method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly query?: { readonly [name: string]: QueryValue };
@@ -27,19 +35,24 @@ export type Ask = {
   readonly call?: CallOptions | undefined;
 };
 
-/** Sends requests: answers of success come back, all others are thrown as {@link LikenessError}; an abort is thrown as it is. */
+/**
+ * Sends requests. A response of another status than 2xx is thrown as {@link LikenessError}, an abort as the reason of
+ * the signal.
+ */
 export type Transport = {
-  /** The address of a path of the service; it keeps a prefix that a proxy put before it. */
-  address(path: string, query?: Ask['query']): URL;
-  send(ask: Ask): Promise<Response>;
-  /** The JSON of an answer. Its type is the caller's word: the service's own schemas wrote it, and the tests check them. */
-  json<Answer>(ask: Ask): Promise<Answer>;
+  /** The URL of a path of the service; a path prefix in the address of the service is kept. */
+  address(path: string, query?: ServiceRequest['query']): URL;
+  send(request: ServiceRequest): Promise<Response>;
+  /**
+   * The JSON of a response. Its type is not checked here: the schemas of the service define it, and tests compare them.
+   */
+  json<Body>(request: ServiceRequest): Promise<Body>;
 };
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 
-/** The one place that calls fetch. */
+/** The only caller of fetch. */
 export function createTransport(options: ClientOptions): Transport {
   const base = new URL(options.url);
   if (!base.pathname.endsWith('/')) base.pathname += '/';
@@ -54,7 +67,7 @@ export function createTransport(options: ClientOptions): Transport {
     return url;
   };
 
-  const sendOnce = async ({ method = 'GET', path, query, json, body, call }: Ask): Promise<Response> => {
+  const sendOnce = async ({ method = 'GET', path, query, json, body, call }: ServiceRequest): Promise<Response> => {
     const headers: Record<string, string> = {};
     if (options.apiKey !== undefined) headers['x-api-key'] = options.apiKey;
     if (json !== undefined) headers['content-type'] = 'application/json';
@@ -62,25 +75,41 @@ export function createTransport(options: ClientOptions): Transport {
     const payload = json === undefined ? body : JSON.stringify(json);
     let response: Response;
     try {
-      const init = { method, headers, ...(payload !== undefined && { body: payload }), ...(call?.signal && { signal: call.signal }) };
+      const init = {
+        method,
+        headers,
+        ...(payload !== undefined && { body: payload }),
+        ...(call?.signal && { signal: call.signal }),
+      };
       response = await fetchOf(url, init);
     } catch (cause) {
       if (call?.signal?.aborted) throw cause;
-      throw new LikenessError({ code: 'UNREACHABLE', message: `No answer from ${base.origin}.`, httpStatus: 0, cause });
+      throw new LikenessError({
+        code: 'UNREACHABLE',
+        message: `No response from ${base.origin}: ${reasonOf(cause)}.`,
+        httpStatus: 0,
+        cause,
+      });
     }
     if (response.ok) return response;
-    throw errorOfAnswer(response, await response.json().catch(() => undefined));
+    throw errorOfResponse(response, await response.json().catch(() => undefined));
   };
 
-  const send = async (ask: Ask): Promise<Response> => {
-    const { attempts = 1, longestPauseMs = LONGEST_PAUSE_MS } = ask.call?.retry ?? options.retry ?? {};
+  const send = async (request: ServiceRequest): Promise<Response> => {
+    const { call } = request;
+    const {
+      attempts = 1,
+      longestPauseMs = LONGEST_PAUSE_MS,
+      whenUnreachable = false,
+    } = call?.retry ?? options.retry ?? {};
     for (let attempt = 1; ; attempt++) {
       try {
-        return await sendOnce(ask);
+        return await sendOnce(request);
       } catch (error) {
-        if (!(error instanceof LikenessError) || !error.isTemporary || attempt >= attempts) throw error;
-        const asked = error.retryAfterSeconds === undefined ? FIRST_PAUSE_MS * 2 ** (attempt - 1) : error.retryAfterSeconds * 1000;
-        await pause(Math.min(asked, longestPauseMs), ask.call?.signal);
+        if (!(error instanceof LikenessError) || attempt >= attempts) throw error;
+        if (!error.isTemporary && !(whenUnreachable && error.code === 'UNREACHABLE')) throw error;
+        const { retryAfterSeconds = (FIRST_PAUSE_MS * 2 ** (attempt - 1)) / 1000 } = error;
+        await pause(Math.min(retryAfterSeconds * 1000, longestPauseMs), call?.signal);
       }
     }
   };
@@ -88,15 +117,15 @@ export function createTransport(options: ClientOptions): Transport {
   return {
     address,
     send,
-    async json<Answer>(ask: Ask) {
-      const response = await send(ask);
+    async json<Body>(request: ServiceRequest) {
+      const response = await send(request);
       try {
-        return (await response.json()) as Answer;
+        return (await response.json()) as Body;
       } catch (cause) {
-        if (ask.call?.signal?.aborted) throw cause;
+        if (request.call?.signal?.aborted) throw cause;
         throw new LikenessError({
           code: 'UNEXPECTED_ANSWER',
-          message: 'The answer is not JSON.',
+          message: 'The response is not JSON.',
           httpStatus: response.status,
           requestId: response.headers.get('x-request-id') ?? undefined,
           cause,
@@ -106,17 +135,25 @@ export function createTransport(options: ClientOptions): Transport {
   };
 }
 
+/** The reason of a failed fetch, which is the cause of its error. */
+function reasonOf(error: unknown): string {
+  const { cause } = error as { readonly cause?: unknown };
+  if (cause instanceof Error && cause.message !== '') return cause.message;
+  const code = (cause as { readonly code?: unknown } | undefined)?.code;
+  return typeof code === 'string' ? code : error instanceof Error ? error.message : String(error);
+}
+
 function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    const give = (): void => {
+    const abort = (): void => {
       clearTimeout(timer);
       reject(signal?.reason);
     };
     const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', give);
+      signal?.removeEventListener('abort', abort);
       resolve();
     }, milliseconds);
-    if (signal?.aborted) give();
-    else signal?.addEventListener('abort', give, { once: true });
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
   });
 }

@@ -1,9 +1,16 @@
 import { join } from 'node:path';
+import { openDataSource } from '../datasets/data-sources.js';
 import type { DeviceRequest } from '../encoder/choose-device.js';
-import { readSavedEncoder } from '../encoder/saved-encoder.js';
-import { openDataSource } from './data-sources.js';
-import { figuresMarkdown, type MeasureFlags, measureSavedEncoder, openDecoding, REPORT_PAGE, writeReports } from './measured-encoder.js';
-import { openTrainingDisplay } from './training-display.js';
+import {
+  type EvaluationScope,
+  figuresMarkdown,
+  measureSavedEncoder,
+  REPORT_PAGE,
+  scopeOf,
+  writeReports,
+} from '../evaluation/measured-encoder.js';
+import { findInPackage } from '../package-files.js';
+import { openTerminalProgress } from './terminal-progress.js';
 
 /** Flags of `likeness evaluate`. */
 export type EvaluateFlags = {
@@ -15,37 +22,32 @@ export type EvaluateFlags = {
   readonly heldOut: number;
   readonly cache: string;
   readonly seed: number;
-} & MeasureFlags;
+} & EvaluationScope;
 
-/** Measures a saved encoder and writes report.html and report.json into --out, or beside the encoder. Prints the figures. Returns the exit code. */
+/**
+ * Measures a saved encoder and writes report.html and report.json into --out, or beside the encoder. Prints the
+ * figures. Returns the exit code.
+ */
 export async function runEvaluate(flags: EvaluateFlags): Promise<number> {
-  const { model, data, cache, heldOut, device, threads, seed, limit, queryLimit, probes, copies, map, out = model } = flags;
-  const { manifest } = await readSavedEncoder(model);
-  const display = openTrainingDisplay();
-  const decoding = openDecoding(manifest.preprocessing);
+  const model = findInPackage(flags.model);
+  const { data, cache, heldOut, device, threads, seed, out = model } = flags;
+  const progress = openTerminalProgress();
   try {
-    const source = await openDataSource({ data, cache, heldOut, decode: decoding.decode, onNote: display.note });
-    const { decode } = decoding;
+    const source = await openDataSource({ data, cache, heldOut, progress });
     const report = await measureSavedEncoder({
+      ...scopeOf(flags),
       model,
       source,
-      decode,
       device,
       threads,
       seed,
-      limit,
-      queryLimit,
-      probes,
-      copies,
-      map,
-      onProgress: display.stage,
+      progress,
     });
-    display.close();
+    progress.close();
     await writeReports(out, report);
     console.log(`${figuresMarkdown(report)}\n${join(out, REPORT_PAGE)} shows it all.`);
-    return report.data.unreadableImages > 0 ? 2 : 0;
+    return progress.exitCode();
   } finally {
-    display.close();
-    await decoding.close();
+    progress.close();
   }
 }

@@ -3,9 +3,12 @@ import { SearchError } from '../errors.js';
 import { grantText, parseGrant, type Role } from '../server/auth.js';
 
 /** What the key may do, and the only collections it is for; all where none is named. */
-export type KeyFlags = { readonly role: Role; readonly collection?: readonly string[] };
+type KeyFlags = { readonly role: Role; readonly collection?: readonly string[] };
 
-/** Makes an API key: prints it once, and the line for the keys file, which holds only its SHA-256. Throws INVALID_SETTINGS for what no key can be. */
+/**
+ * Makes an API key: prints it once, and the line for the keys file, which holds only its SHA-256. Throws
+ * INVALID_SETTINGS for what no key can be.
+ */
 export function runKey(flags: KeyFlags): number {
   const { role, collection } = flags;
   const grant = collection === undefined ? role : `${role}@${collection.join('+')}`;

@@ -1,9 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { checkedValues, type NamedValues, type ProgramDefinition, type StepProgram, type TensorValues } from './program.js';
+import {
+  checkedValues,
+  type NamedValues,
+  type ProgramDefinition,
+  type StepProgram,
+  type TensorValues,
+} from './program.js';
 
 /**
- * The same program run by tfjs itself on whatever backend is set (tfjs-node-gpu, tfjs-node, cpu), without compiling. For machines whose card
- * only TensorFlow drives, and as the reference that compiled programs are tested against. The state is held as plain arrays between steps.
+ * The same program executed by tfjs on its current backend (tfjs-node-gpu, tfjs-node, cpu), without compiling: for GPUs
+ * that only TensorFlow drives, and as the reference in tests of compiled programs. The state is kept as plain arrays
+ * between steps.
  */
 export class EagerProgram implements StepProgram {
   readonly #definition: ProgramDefinition;
@@ -24,10 +31,11 @@ export class EagerProgram implements StepProgram {
       ]);
       return run({ inputs: given, state: former });
     });
-    // A next state may be the former tensor itself; clones make every tensor of the state this program's own.
+    // A next state may be the former tensor itself; clones give this program its own.
     this.#state = mapEntries(this.#definition.state, ([name]) => [name, kept(tf.clone(nextState[name]!))]);
     const values: Record<string, TensorValues> = {};
-    for (const [name, tensor] of Object.entries(outputs)) values[name] = (await tensor.data()) as TensorValues; // numbers, never strings
+    // numbers, never strings
+    for (const [name, tensor] of Object.entries(outputs)) values[name] = (await tensor.data()) as TensorValues;
     tf.dispose([Object.values(former), Object.values(outputs), Object.values(nextState)]);
     return values;
   }
@@ -55,6 +63,9 @@ function kept<T extends tf.Tensor>(tensor: T): T {
   return tf.keep(tensor);
 }
 
-function mapEntries<From, To>(record: Readonly<Record<string, From>>, map: (entry: [string, From]) => [string, To]): Record<string, To> {
+function mapEntries<From, To>(
+  record: Readonly<Record<string, From>>,
+  map: (entry: [string, From]) => [string, To],
+): Record<string, To> {
   return Object.fromEntries(Object.entries(record).map(map));
 }

@@ -1,13 +1,14 @@
 /**
- * The gradients of tfjs's kernels, as tf.grads and its like look them up. tfjs-core by itself registers none when it is loaded in Node (only
- * the whole @tensorflow/tfjs package does, with three more libraries); these are the ones that trained networks use. The formulas are tfjs's own
- * but for two: tensors of ones are not multiplied by, and SquaredDifference sums over broadcast axes, which tfjs forgets.
+ * The gradients of tfjs's kernels, as tf.grads and its like look them up. tfjs-core by itself registers none when it is
+ * loaded in Node (only the whole @tensorflow/tfjs package does, with three more libraries); these are the ones that
+ * trained networks use. The formulas are tfjs's own but for two: tensors of ones are not multiplied by, and
+ * SquaredDifference sums over broadcast axes, which tfjs forgets.
  */
 import * as tf from '@tensorflow/tfjs-core';
 
 type Rule = Omit<tf.GradConfig, 'kernelName'>;
 
-/** Registers every gradient below that tfjs does not know yet. May be called any number of times. */
+/** Registers the gradients below that tfjs lacks. May be called repeatedly. */
 export function registerGradients(): void {
   for (const [kernelName, rule] of Object.entries(GRADIENTS)) {
     if (tf.getGradient(kernelName) === undefined) tf.registerGradient({ kernelName, ...rule });
@@ -31,7 +32,7 @@ const binary = (left: Partial, right: Partial): Rule => ({
 });
 type Partial = (dy: tf.Tensor, a: tf.Tensor, b: tf.Tensor) => tf.Tensor;
 const mask = (truth: tf.Tensor): tf.Tensor => tf.cast(truth, 'float32');
-/** Nothing flows back. */
+/** A kernel without gradient. */
 const flat: Rule = { inputsToSave: ['x'], gradFunc: (_dy, [x]) => ({ x: () => tf.zerosLike(x!) }) };
 
 const extreme: Rule = {
@@ -50,10 +51,13 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
     (dy) => dy,
     (dy) => dy,
   ),
-  // Summed first, then negated: the sum over a batch is a thousand times shorter.
+  // Summed before it is negated, since the sum is a thousand times shorter.
   Sub: {
     inputsToSave: ['a', 'b'],
-    gradFunc: (dy, [a, b]) => ({ a: () => unbroadcast(one(dy), a!.shape), b: () => tf.neg(unbroadcast(one(dy), b!.shape)) }),
+    gradFunc: (dy, [a, b]) => ({
+      a: () => unbroadcast(one(dy), a!.shape),
+      b: () => tf.neg(unbroadcast(one(dy), b!.shape)),
+    }),
   },
   Multiply: binary(
     (dy, _a, b) => tf.mul(dy, tf.cast(b, 'float32')),
@@ -100,7 +104,11 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
   ClipByValue: {
     inputsToSave: ['x'],
     gradFunc: (dy, [x], { clipValueMin, clipValueMax }) => ({
-      x: () => tf.mul(one(dy), mask(tf.logicalAnd(tf.greaterEqual(x!, Number(clipValueMin)), tf.lessEqual(x!, Number(clipValueMax))))),
+      x: () =>
+        tf.mul(
+          one(dy),
+          mask(tf.logicalAnd(tf.greaterEqual(x!, Number(clipValueMin)), tf.lessEqual(x!, Number(clipValueMax)))),
+        ),
     }),
   },
   Exp: fromOutput((y, dy) => tf.mul(dy, y)),
@@ -121,9 +129,14 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
   Identity: unary((_x, dy) => tf.clone(dy)),
   Cast: unary((_x, dy) => tf.clone(dy)),
   Reshape: unary((x, dy) => tf.reshape(dy, x.shape)),
-  ExpandDims: { inputsToSave: ['input'], gradFunc: (dy, [input]) => ({ input: () => tf.reshape(one(dy), input!.shape) }) },
+  ExpandDims: {
+    inputsToSave: ['input'],
+    gradFunc: (dy, [input]) => ({ input: () => tf.reshape(one(dy), input!.shape) }),
+  },
   Transpose: {
-    gradFunc: (dy, _saved, { perm }) => ({ x: () => tf.transpose(one(dy), tf.backend_util.getUndoAxesPermutation(perm as number[])) }),
+    gradFunc: (dy, _saved, { perm }) => ({
+      x: () => tf.transpose(one(dy), tf.backend_util.getUndoAxesPermutation(perm as number[])),
+    }),
   },
   // Seen as [copies, extent] axis by axis, a tiled tensor is summed over its copies.
   Tile: {
@@ -161,7 +174,10 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
     inputsToSave: ['x'],
     gradFunc: (dy, [x], { begin, size }) => {
       const [first, sizes] = tf.slice_util.parseSliceParams(x!, begin as number[], size as number[]);
-      const around = x!.shape.map((dim, axis): [number, number] => [first![axis]!, dim - first![axis]! - sizes![axis]!]);
+      const around = x!.shape.map((dim, axis): [number, number] => [
+        first![axis]!,
+        dim - first![axis]! - sizes![axis]!,
+      ]);
       return { x: () => tf.pad(one(dy), around) };
     },
   },
@@ -181,7 +197,8 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
     gradFunc: (dy, [x, indices], { axis, batchDims }) => ({
       x: () => {
         const [place = 0] = tf.util.parseAxisParam(axis as number, x!.shape);
-        if (place !== 0 || batchDims !== 0) throw new Error('The gradient of tf.gather is there for axis 0 only; transpose first.');
+        if (place !== 0 || batchDims !== 0)
+          throw new Error('The gradient of tf.gather is there for axis 0 only; transpose first.');
         const rows = tf.reshape(one(dy), [indices!.size, ...x!.shape.slice(1)]);
         return tf.unsortedSegmentSum(rows, tf.reshape(indices!, [indices!.size]), x!.shape[0]!);
       },
@@ -199,7 +216,9 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
 
   Sum: {
     inputsToSave: ['x'],
-    gradFunc: (dy, [x], attributes) => ({ x: () => tf.broadcastTo(tf.reshape(one(dy), keptShape(x!, attributes)), x!.shape) }),
+    gradFunc: (dy, [x], attributes) => ({
+      x: () => tf.broadcastTo(tf.reshape(one(dy), keptShape(x!, attributes)), x!.shape),
+    }),
   },
   Mean: {
     inputsToSave: ['x'],
@@ -224,16 +243,24 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
   },
   LogSoftmax: {
     outputsToSave: [true],
-    gradFunc: (dy, [y], { axis }) => ({ logits: () => tf.sub(one(dy), tf.mul(tf.sum(one(dy), axis as number, true), tf.exp(y!))) }),
+    gradFunc: (dy, [y], { axis }) => ({
+      logits: () => tf.sub(one(dy), tf.mul(tf.sum(one(dy), axis as number, true), tf.exp(y!))),
+    }),
   },
 
   BatchMatMul: {
     inputsToSave: ['a', 'b'],
     gradFunc: (dy, [a, b], { transposeA, transposeB }) => ({
       a: () =>
-        unbroadcast(transposeA ? tf.matMul(b!, one(dy), Boolean(transposeB), true) : tf.matMul(one(dy), b!, false, !transposeB), a!.shape),
+        unbroadcast(
+          transposeA ? tf.matMul(b!, one(dy), Boolean(transposeB), true) : tf.matMul(one(dy), b!, false, !transposeB),
+          a!.shape,
+        ),
       b: () =>
-        unbroadcast(transposeB ? tf.matMul(one(dy), a!, true, Boolean(transposeA)) : tf.matMul(a!, one(dy), !transposeA, false), b!.shape),
+        unbroadcast(
+          transposeB ? tf.matMul(one(dy), a!, true, Boolean(transposeA)) : tf.matMul(a!, one(dy), !transposeA, false),
+          b!.shape,
+        ),
     }),
   },
   Conv2D: {
@@ -243,7 +270,8 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
       filter: () => run('Conv2DBackpropFilter', { x: x!, dy: one(dy) }, { ...attributes, filterShape: filter!.shape }),
     }),
   },
-  // Transposed convolution (tf.conv2dTranspose) is this kernel: linear in both, so its gradients are the convolution and its filter's gradient.
+  // Transposed convolution (tf.conv2dTranspose) is this kernel: linear in both, so its gradients are the convolution
+  // and its filter's gradient.
   Conv2DBackpropInput: {
     inputsToSave: ['dy', 'filter'],
     gradFunc: (dx, [dy, filter], { inputShape: _, ...attributes }) => ({
@@ -254,7 +282,9 @@ const GRADIENTS: Readonly<Record<string, Rule>> = {
   MaxPool: {
     inputsToSave: ['x'],
     outputsToSave: [true],
-    gradFunc: (dy, [x, y], attributes) => ({ x: () => run('MaxPoolGrad', { dy: one(dy), input: x!, output: y! }, attributes) }),
+    gradFunc: (dy, [x, y], attributes) => ({
+      x: () => run('MaxPoolGrad', { dy: one(dy), input: x!, output: y! }, attributes),
+    }),
   },
   AvgPool: {
     inputsToSave: ['x'],

@@ -1,11 +1,14 @@
 import type { ElementType, OnnxAttribute, TensorData } from './onnx-model.js';
 
-/** Element types that occur in traced programs. tfjs knows the first three; int64 is what ONNX asks for in shapes and indices. */
+/**
+ * Element types that occur in traced programs. tfjs knows the first three; int64 is what ONNX asks for in shapes
+ * and indices.
+ */
 export type ValueType = Extract<ElementType, 'float32' | 'int32' | 'bool' | 'int64'>;
 
 /**
- * One tensor of a graph, written once. dims: the shape the trace saw. `constant` holds its values (row-major) where they are known while
- * tracing; `producer` is the node that computes it; a graph input has neither.
+ * One tensor of a graph, written once. dims: the shape the trace saw. `constant` holds its values (row-major) where
+ * they are known while tracing; `producer` is the node that computes it; a graph input has neither.
  */
 export type Value = {
   readonly id: number;
@@ -17,8 +20,9 @@ export type Value = {
 };
 
 /**
- * One ONNX operation. `lists` are the int64 inputs of operators that take shapes, axes or pads as tensors (Reshape's shape, Slice's starts,
- * ends, axes, steps): known while tracing, written as constants right after the first input, where ONNX has them.
+ * One ONNX operation. `lists` are the int64 inputs of operators that take shapes, axes or pads as tensors (Reshape's
+ * shape, Slice's starts, ends, axes, steps): known while tracing, written as constants right after the first input,
+ * where ONNX has them.
  */
 export type Node = {
   readonly op: string;
@@ -38,18 +42,22 @@ export type Emission = {
 };
 
 /**
- * In which order images' axes run through a graph. channels-first is ONNX's own: convolutions and pooling as they are, for inference and for
- * graphics cards. channels-last is tfjs's: on a processor, training is faster in it (filter gradients are plain matrix products, pooling and
- * sums over places run over contiguous channels), measured in bench/training-step.ts.
+ * Order of image axes in a graph. channels-first is ONNX's own, for inference and GPUs. channels-last is tfjs's: on a
+ * CPU, training is faster in it (filter gradients are plain matrix products, pooling and sums over cells run over
+ * contiguous channels).
  */
 export type Layout = 'channels-first' | 'channels-last';
 
-/** Constants up to this many values are kept once however often they are written; comparing larger ones costs more than it saves. */
+/**
+ * Constants up to this many values are kept once however often they are written; comparing larger ones costs more than
+ * it saves.
+ */
 const SHARED_CONSTANT_SIZE_MAX = 1024;
 
 /**
- * A growing graph in static single assignment form. Equal operations on equal inputs are emitted once (every operator used here is a pure
- * function), which is what makes common subexpressions free: tfjs's gradients recompute a good deal.
+ * A growing graph in static single assignment form. Equal operations on equal inputs are emitted once (every operator
+ * used here is a pure function), which is what makes common subexpressions free: tfjs's gradients recompute a
+ * good deal.
  */
 export class Graph {
   readonly layout: Layout;
@@ -73,9 +81,10 @@ export class Graph {
 
   /** A constant tensor. The data is kept, not copied: do not write to it afterwards. */
   constant(type: ValueType, dims: readonly number[], data: TensorData): Value {
-    if (sizeOf(dims) !== data.length) throw new Error(`Constant of shape [${dims}] got ${data.length} values. This is a bug.`);
+    if (sizeOf(dims) !== data.length)
+      throw new Error(`Constant of shape [${dims}] got ${data.length} values. This is a bug.`);
     if (data.length > SHARED_CONSTANT_SIZE_MAX) return { id: this.#count++, type, dims: [...dims], constant: data };
-    // Bytes, not numbers: 0 and -0 differ, NaN equals itself.
+    // compared as bytes: 0 and -0 differ, NaN equals itself
     const key = `${type}[${dims}]${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1')}`;
     const known = this.#constants.get(key);
     if (known !== undefined) return known;

@@ -1,8 +1,9 @@
 import protobuf from 'protobufjs';
 
 /**
- * The subset of the ONNX format that Likeness writes and reads, as protobuf reflection. Field numbers and names are those of the published
- * schema (onnx/onnx, onnx/onnx.proto, IR version 8); what is not listed here is skipped when reading, as protobuf prescribes.
+ * The ONNX format as protobuf reflection. Field numbers and names are those of the published schema (onnx/onnx,
+ * onnx/onnx.proto); messages of which nothing is read are declared as bytes, so that an edited model keeps them. What
+ * is not listed (documentation, training) is skipped when reading, as protobuf prescribes. /
  */
 const ONNX_SCHEMA = `
 syntax = "proto3";
@@ -11,9 +12,12 @@ message ModelProto {
   int64 ir_version = 1;
   string producer_name = 2;
   string producer_version = 3;
+  string domain = 4;
+  int64 model_version = 5;
   GraphProto graph = 7;
   repeated OperatorSetIdProto opset_import = 8;
   repeated StringStringEntryProto metadata_props = 14;
+  repeated bytes functions = 25;
 }
 message OperatorSetIdProto { string domain = 1; int64 version = 2; }
 message StringStringEntryProto { string key = 1; string value = 2; }
@@ -23,6 +27,9 @@ message GraphProto {
   repeated TensorProto initializer = 5;
   repeated ValueInfoProto input = 11;
   repeated ValueInfoProto output = 12;
+  repeated bytes value_info = 13;
+  repeated bytes quantization_annotation = 14;
+  repeated bytes sparse_initializer = 15;
 }
 message NodeProto {
   repeated string input = 1;
@@ -31,6 +38,7 @@ message NodeProto {
   string op_type = 4;
   repeated AttributeProto attribute = 5;
   string domain = 7;
+  string overload = 8;
 }
 message AttributeProto {
   string name = 1;
@@ -38,18 +46,31 @@ message AttributeProto {
   int64 i = 3;
   bytes s = 4;
   TensorProto t = 5;
+  GraphProto g = 6;
   repeated float floats = 7;
   repeated int64 ints = 8;
+  repeated bytes strings = 9;
+  repeated bytes tensors = 10;
+  repeated GraphProto graphs = 11;
+  bytes tp = 14;
+  repeated bytes type_protos = 15;
   int32 type = 20;
+  string ref_attr_name = 21;
+  bytes sparse_tensor = 22;
+  repeated bytes sparse_tensors = 23;
 }
 message TensorProto {
   repeated int64 dims = 1;
   int32 data_type = 2;
   repeated float float_data = 4;
   repeated int32 int32_data = 5;
+  repeated bytes string_data = 6;
   repeated int64 int64_data = 7;
   string name = 8;
   bytes raw_data = 9;
+  repeated double double_data = 10;
+  repeated uint64 uint64_data = 11;
+  repeated StringStringEntryProto external_data = 13;
   int32 data_location = 14;
 }
 message ValueInfoProto { string name = 1; TypeProto type = 2; }
@@ -62,12 +83,18 @@ message TensorShapeProto {
   repeated Dimension dim = 1;
 }`;
 
-/** The protobuf type of a whole ONNX model. Built anew at each call (a few milliseconds): the writer and the reader share no state. */
+/**
+ * The protobuf type of a whole ONNX model. Built anew at each call (a few milliseconds): the writer and the reader
+ * share no state.
+ */
 export function onnxModelType(): protobuf.Type {
   return protobuf.parse(ONNX_SCHEMA, { keepCase: true }).root.lookupType('onnx.ModelProto');
 }
 
-/** Element types of tensors with their codes in TensorProto.DataType and the typed array that holds each. float16 travels as raw bits. */
+/**
+ * Element types of tensors with their codes in TensorProto.DataType and the typed array that holds each. float16
+ * travels as raw bits.
+ */
 export const ELEMENT_TYPES = {
   float32: { code: 1, array: Float32Array },
   uint8: { code: 2, array: Uint8Array },

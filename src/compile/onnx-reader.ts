@@ -27,8 +27,21 @@ type AttributeObject = {
   readonly floats: number[];
   readonly ints: number[];
 };
-type NodeObject = { name: string; op_type: string; domain: string; input: string[]; output: string[]; attribute: AttributeObject[] };
-type GraphObject = { name: string; input: ValueObject[]; output: ValueObject[]; initializer: TensorObject[]; node: NodeObject[] };
+type NodeObject = {
+  name: string;
+  op_type: string;
+  domain: string;
+  input: string[];
+  output: string[];
+  attribute: AttributeObject[];
+};
+type GraphObject = {
+  name: string;
+  input: ValueObject[];
+  output: ValueObject[];
+  initializer: TensorObject[];
+  node: NodeObject[];
+};
 type ModelObject = {
   readonly graph: GraphObject | null;
   readonly opset_import: { domain: string; version: number }[];
@@ -36,8 +49,9 @@ type ModelObject = {
 };
 
 /**
- * Decodes the bytes of a .onnx file: the inverse of encodeModel, and able to read what other tools write as long as it stays within the
- * subset of OnnxModel. Throws an Error naming what it cannot carry (subgraphs, weights in other files, other element types).
+ * Decodes the bytes of a .onnx file: the inverse of encodeModel, and able to read what other tools write as long as it
+ * stays within the subset of OnnxModel. Throws an Error naming what it cannot carry (subgraphs, weights in other files,
+ * other element types).
  */
 export function decodeModel(bytes: Uint8Array): OnnxModel {
   const type = onnxModelType();
@@ -82,7 +96,8 @@ function readTensor(tensor: TensorObject): OnnxTensor {
   const type = elementType(tensor.data_type, name);
   const size = dims.reduce((product, dim) => product * dim, 1);
   const data = raw_data.length > 0 || size === 0 ? fromRaw(raw_data, type) : fromFields();
-  if (data.length !== size) throw new Error(`Tensor ${name} has ${data.length} values; its dims [${dims.join(', ')}] ask for ${size}.`);
+  if (data.length !== size)
+    throw new Error(`Tensor ${name} has ${data.length} values; its dims [${dims.join(', ')}] ask for ${size}.`);
   return { name, dims, data, type };
 
   /** The other place where values may stand: one list for floats, one for int64, one for all small types. */
@@ -97,7 +112,8 @@ function readTensor(tensor: TensorObject): OnnxTensor {
 /** Copies: a message's bytes are seldom aligned to the element size (and Buffer's own slice would not copy). */
 function fromRaw(raw: Uint8Array, type: ElementType): TensorData {
   const { array } = ELEMENT_TYPES[type];
-  if (raw.length % array.BYTES_PER_ELEMENT !== 0) throw new Error(`${raw.length} raw bytes are no whole number of ${type} values.`);
+  if (raw.length % array.BYTES_PER_ELEMENT !== 0)
+    throw new Error(`${raw.length} raw bytes are no whole number of ${type} values.`);
   return new array(new Uint8Array(raw).buffer, 0, raw.length / array.BYTES_PER_ELEMENT);
 }
 

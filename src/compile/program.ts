@@ -14,7 +14,7 @@ export type NamedValues = { readonly [name: string]: TensorValues };
 
 /** What {@link compileProgram} compiles. Shapes are fixed. */
 export type ProgramDefinition = {
-  /** Tensors given anew at each run. */
+  /** Inputs of each run. */
   readonly inputs: Readonly<Record<string, TensorSpec>>;
   /** Tensors that each run reads and replaces: parameters, moments, moving statistics. */
   readonly state: Readonly<Record<string, TensorSpec>>;
@@ -30,16 +30,20 @@ const STATE = 'state.';
 const NEXT = 'next.';
 
 /**
- * Compiles a tfjs function to a program of ONNX Runtime. The state starts as zeros: write it before the first run. Rejects where the
- * function uses a kernel without lowering or reads a tensor's values, with DEVICE_UNAVAILABLE where the provider is missing.
+ * Compiles a tfjs function to a program of ONNX Runtime. The state starts as zeros: write it before the first run.
+ * Rejects where the function uses a kernel without lowering or reads a tensor's values, with DEVICE_UNAVAILABLE where
+ * the provider is missing.
  */
 export async function compileProgram(definition: ProgramDefinition, options: SessionOptions = {}): Promise<Program> {
-  const { bytes, outputs } = traceProgram(definition, (options.provider ?? 'cpu') === 'cpu' ? 'channels-last' : 'channels-first');
+  const { bytes, outputs } = traceProgram(
+    definition,
+    (options.provider ?? 'cpu') === 'cpu' ? 'channels-last' : 'channels-first',
+  );
   return new Program(definition, outputs, await openSession(bytes, options));
 }
 
 /** The ONNX model of a program: its bytes, the shapes and types of its outputs, and the number of operations in it. */
-export function traceProgram(
+function traceProgram(
   definition: ProgramDefinition,
   layout: Layout,
 ): {
@@ -77,19 +81,26 @@ export function traceProgram(
 
 /** A program with its state, whichever engine executes it. */
 export interface StepProgram {
-  /** One step: computes the outputs and replaces the state. The values returned are the caller's. Rejects where a feed is missing or misshaped. */
+  /**
+   * One step: computes the outputs and replaces the state. The values returned are the caller's. Rejects where a feed
+   * is missing or misshaped.
+   */
   run(feeds: NamedValues): Promise<Record<string, TensorValues>>;
   /** A copy of the state. Written back by writeState it makes the next run the same, bit for bit. */
   readState(): Record<string, TensorValues>;
-  /** Replaces tensors of the state by copies of the given values; those not named stay. Throws for unknown names and wrong lengths. */
+  /**
+   * Replaces tensors of the state by copies of the given values; those not named stay. Throws for unknown names and
+   * wrong lengths.
+   */
   writeState(values: NamedValues): void;
   close(): Promise<void>;
 }
 
 /**
- * A compiled function with its state. Runs go one after another; ONNX Runtime blocks the calling thread while it computes. Every state tensor
- * has two buffers: a run reads one, ONNX Runtime fills the other with the next value, then they change places. Feeding outputs back as they come
- * measured the same (10 to 14 ms for the seed method's 27 MB, the pass over them included); this way memory stays level and nothing is garbage.
+ * A compiled function with its state. Runs go one after another; ONNX Runtime blocks the calling thread while it
+ * computes. Every state tensor has two buffers: a run reads one, ONNX Runtime fills the other with the next value, then
+ * they change places. Feeding outputs back as they come measured the same (10 to 14 ms for the seed method's 27 MB, the
+ * pass over them included); this way memory stays level and nothing is garbage.
  */
 export class Program implements StepProgram {
   readonly #definition: ProgramDefinition;
@@ -99,7 +110,11 @@ export class Program implements StepProgram {
   #spare: Record<string, ort.Tensor>;
   #running = false;
 
-  constructor(definition: ProgramDefinition, outputs: Readonly<Record<string, TensorSpec>>, session: ort.InferenceSession) {
+  constructor(
+    definition: ProgramDefinition,
+    outputs: Readonly<Record<string, TensorSpec>>,
+    session: ort.InferenceSession,
+  ) {
     this.#definition = definition;
     this.#session = session;
     this.#outputs = outputs;
@@ -157,8 +172,15 @@ function zeros({ shape, dtype }: TensorSpec): ort.Tensor {
   return new ort.Tensor(dtype, new (arrayFor(dtype))(shape.reduce((size, dim) => size * dim, 1)), [...shape]);
 }
 
-/** The values given for a tensor; throws an Error that names it where they are missing, of another type or another length. */
-export function checkedValues(name: string, { shape, dtype }: TensorSpec, values: TensorValues | undefined): TensorValues {
+/**
+ * The values given for a tensor; throws an Error that names it where they are missing, of another type or
+ * another length.
+ */
+export function checkedValues(
+  name: string,
+  { shape, dtype }: TensorSpec,
+  values: TensorValues | undefined,
+): TensorValues {
   const size = shape.reduce((product, dim) => product * dim, 1);
   if (values === undefined) throw new Error(`Tensor ${name} is missing.`);
   if (!(values instanceof arrayFor(dtype)) || values.length !== size) {

@@ -1,25 +1,38 @@
 import { type Graph, liveNodes, type Node, type Value } from './graph.js';
 import type { OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from './onnx-model.js';
+import { channelsFirstSource } from './operators/layout.js';
 
 /** Version of ONNX's operators that graphs are written in: reductions take their axes as an input from 18 on. */
 const OPSET = 18;
 
-/** A dimension that stays free in the model: every occurrence of `size` (a number that occurs nowhere else, such as a large prime) is it. */
+/**
+ * A dimension that stays free in the model: every occurrence of `size` (a number that occurs nowhere else, such as a
+ * large prime) is it.
+ */
 export type FreeDimension = { readonly name: string; readonly size: number };
 
 /**
- * A graph as an ONNX model with the given outputs; what they do not depend on is left out. Names are numbered in order of use, so that equal
- * traces give equal models. Throws where a free dimension enters a shape in a way that a fixed program cannot follow.
+ * A graph as an ONNX model with the given outputs; what they do not depend on is left out. Names are numbered in order
+ * of use, so that equal traces give equal models. Throws where a free dimension enters a shape in a way that a fixed
+ * program cannot follow.
  */
 export function toModel(
   graph: Graph,
   outputs: ReadonlyMap<string, Value>,
-  options: { readonly name: string; readonly free?: FreeDimension; readonly metadata?: Readonly<Record<string, string>> },
+  options: {
+    readonly name: string;
+    readonly free?: FreeDimension;
+    readonly metadata?: Readonly<Record<string, string>>;
+    /** Names of values inside the graph. A map that is computed channels-first gets its name there. */
+    readonly names?: ReadonlyMap<string, Value>;
+  },
 ): OnnxModel {
-  const { name, free, metadata = {} } = options;
+  const { name, free, metadata = {}, names = new Map<string, Value>() } = options;
   const writer = new ModelWriter(free);
   for (const input of graph.inputs) writer.name(input);
   for (const [outputName, value] of outputs) writer.claim(outputName, value);
+  for (const [valueName, value] of names)
+    if (!outputs.has(valueName)) writer.claim(valueName, channelsFirstSource(value) ?? value);
   const live = liveNodes(graph, [...outputs.values()]);
   const read = new Set([...live.flatMap((node) => node.inputs), ...outputs.values()]);
   for (const node of live) writer.node(node, read);
@@ -27,7 +40,11 @@ export function toModel(
   return {
     graph: {
       name,
-      inputs: graph.inputs.map((value) => ({ name: writer.name(value), type: value.type, dims: writer.dims(value.dims) })),
+      inputs: graph.inputs.map((value) => ({
+        name: writer.name(value),
+        type: value.type,
+        dims: writer.dims(value.dims),
+      })),
       outputs: declared,
       initializers: writer.initializers,
       nodes: writer.nodes,

@@ -1,15 +1,22 @@
 import * as ort from 'onnxruntime-node';
 import { SearchError } from '../errors.js';
 
-/** Where ONNX Runtime executes. cuda and webgpu fall back to the processor for single operations that they lack. */
+/** Execution provider of ONNX Runtime. cuda and webgpu fall back to the CPU for single operations that they lack. */
 export type ExecutionProvider = 'cpu' | 'cuda' | 'webgpu';
 
-/** How a session runs. threads: within one operation; undefined lets ONNX Runtime take every core. profile: prefix of its trace file. */
-export type SessionOptions = { readonly provider?: ExecutionProvider; readonly threads?: number; readonly profile?: string };
+/**
+ * How a session runs. threads: within one operation; undefined lets ONNX Runtime take every core. profile: prefix of
+ * its trace file.
+ */
+export type SessionOptions = {
+  readonly provider?: ExecutionProvider;
+  readonly threads?: number;
+  readonly profile?: string;
+};
 
 /**
- * Loads a model into ONNX Runtime. Rejects with DEVICE_UNAVAILABLE where the build or the machine lacks the provider; a model that ONNX
- * Runtime refuses rejects with its own words. The session is the caller's to release.
+ * Loads a model into ONNX Runtime. Rejects with DEVICE_UNAVAILABLE where the build or the machine lacks the provider; a
+ * model that ONNX Runtime refuses rejects with its own words. The session is the caller's to release.
  */
 export async function openSession(bytes: Uint8Array, options: SessionOptions = {}): Promise<ort.InferenceSession> {
   const { provider = 'cpu', threads, profile } = options;

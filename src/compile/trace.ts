@@ -8,19 +8,24 @@ export type TensorSpec = { readonly shape: readonly number[]; readonly dtype: 'f
 /** Tensors by name. */
 export type NamedTensors = { readonly [name: string]: tf.Tensor };
 
-/** What a function computes, as a graph and the values of the tensors it returned, by name. */
+/** A function as a graph, and the values of the tensors that it returned, by name. */
 export type Trace = { readonly graph: Graph; readonly outputs: ReadonlyMap<string, Value> };
 
 /**
- * Runs `run` once on tensors that hold no numbers and returns the operations it asked for. It must be a function of its arguments: loops and
- * branches on shapes are unrolled, random numbers and the clock would be frozen (pass noise as an input), reading a tensor's values is an
- * error. Synchronous; tfjs's backend is the tracing one meanwhile and the former one afterwards. Gradients work as tfjs's own do.
+ * Runs `run` once on tensors that hold no numbers and returns the operations it asked for. It must be a function of its
+ * arguments: loops and branches on shapes are unrolled, random numbers and the clock would be frozen (pass noise as an
+ * input), reading a tensor's values is an error. Synchronous; tfjs's backend is the tracing one meanwhile and the
+ * former one afterwards. Gradients work as tfjs's own do.
  */
-export function trace(inputs: Readonly<Record<string, TensorSpec>>, run: (tensors: NamedTensors) => NamedTensors, layout?: Layout): Trace {
+export function trace(
+  inputs: Readonly<Record<string, TensorSpec>>,
+  run: (tensors: NamedTensors) => NamedTensors,
+  layout?: Layout,
+): Trace {
   const backend = tracingBackend();
   const former = tf.getBackend();
   const graph = new Graph(layout);
-  // Resolves at once for a backend whose factory is synchronous: nothing is left to wait for.
+  // resolves at once: the backend's factory is synchronous
   void tf.setBackend(TRACING_BACKEND);
   tf.engine().startScope('trace');
   try {
@@ -41,11 +46,15 @@ export function trace(inputs: Readonly<Record<string, TensorSpec>>, run: (tensor
   }
 }
 
-/** tfjs's complaint about a kernel that is not registered, with what to do about it. */
+/** tfjs's error about an unregistered kernel, with its remedy. */
 function explained(error: unknown): unknown {
-  const kernel = error instanceof Error ? /Kernel '(\w+)' not registered for backend/.exec(error.message)?.[1] : undefined;
+  const kernel =
+    error instanceof Error ? /Kernel '(\w+)' not registered for backend/.exec(error.message)?.[1] : undefined;
   if (kernel === undefined) return error;
-  return new Error(`The tfjs kernel ${kernel} has no lowering to ONNX; add a row to its family in src/compile/lowerings.`, {
-    cause: error,
-  });
+  return new Error(
+    `The tfjs kernel ${kernel} has no lowering to ONNX; add a row to its family in src/compile/lowerings.`,
+    {
+      cause: error,
+    },
+  );
 }

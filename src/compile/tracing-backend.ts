@@ -1,19 +1,33 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Graph, sameDims, sizeOf, typedArray, type Value } from './graph.js';
-import { LOWERINGS } from './lowerings/all.js';
-import { valueType } from './lowerings/element-wise.js';
+import type { LoweringTable } from './lowering.js';
+import { CONVOLUTIONS } from './lowerings/convolutions.js';
+import { ELEMENT_WISE, valueType } from './lowerings/element-wise.js';
+import { POOLING } from './lowerings/pooling.js';
+import { MATRICES, REDUCTIONS } from './lowerings/reductions.js';
+import { SHAPING } from './lowerings/shaping.js';
 
 /** Name under which the backend is registered with tfjs. It is in use only while {@link trace} runs. */
 export const TRACING_BACKEND = 'likeness-trace';
 
+/** Every tfjs kernel that can be compiled. A new one is a row in the table of its family and a case in its test. */
+export const LOWERINGS: LoweringTable = {
+  ...ELEMENT_WISE,
+  ...REDUCTIONS,
+  ...SHAPING,
+  ...MATRICES,
+  ...CONVOLUTIONS,
+  ...POOLING,
+};
+
 type Entry = { value: Value; references: number };
 
 /**
- * A tfjs backend whose kernels compute nothing: each appends ONNX operations to the current graph and returns a tensor that stands for
- * their result. Tensors of other backends that a traced function uses become constants of the graph.
+ * A tfjs backend whose kernels compute nothing: each appends ONNX operations to the current graph and returns a tensor
+ * that stands for their result. Tensors of other backends that a traced function uses become constants of the graph.
  */
 export class TracingBackend extends tf.KernelBackend {
-  // DataStorage fetches from their own backend the tensors that this one does not know.
+  // DataStorage fetches tensors of other backends from those.
   readonly #entries = new tf.DataStorage<Entry>(this, tf.engine());
   #placed = new Set<object>();
   #graph: Graph | undefined;
@@ -37,12 +51,14 @@ export class TracingBackend extends tf.KernelBackend {
     return { dataId: this.#add(value), shape: [...value.dims], dtype };
   }
 
-  /** The value that a tensor stands for, with the tensor's own shape (a constant may have been written under another). */
+  /**
+   * The value that a tensor stands for, with the tensor's own shape (a constant may have been written under another).
+   */
   valueFor(info: tf.TensorInfo): Value {
     const entry = this.#entries.get(info.dataId);
     const { type, dims, constant } = entry.value;
     if (constant === undefined) return entry.value;
-    // Placed in the graph once per trace, so that a large constant is written once however often it is used.
+    // Added to the graph once per trace, however often it is used.
     if (!this.#placed.has(info.dataId) || !sameDims(dims, info.shape)) {
       entry.value = this.graph.constant(type, info.shape, constant);
       this.#placed.add(info.dataId);
@@ -52,7 +68,8 @@ export class TracingBackend extends tf.KernelBackend {
 
   /** The graph that is being traced. */
   get graph(): Graph {
-    if (this.#graph === undefined) throw new Error('The tracing backend computes nothing outside of a trace; set another tfjs backend.');
+    if (this.#graph === undefined)
+      throw new Error('The tracing backend computes nothing outside of a trace; set another tfjs backend.');
     return this.#graph;
   }
 
@@ -60,7 +77,13 @@ export class TracingBackend extends tf.KernelBackend {
     return this.#add(constantOf(values, shape, dtype));
   }
 
-  override move(dataId: tf.DataId, values: tf.BackendValues, shape: number[], dtype: tf.DataType, refCount: number): void {
+  override move(
+    dataId: tf.DataId,
+    values: tf.BackendValues,
+    shape: number[],
+    dtype: tf.DataType,
+    refCount: number,
+  ): void {
     this.#entries.set(dataId, { value: constantOf(values, shape, dtype), references: refCount });
   }
 
@@ -140,7 +163,7 @@ export function tracingBackend(): TracingBackend {
         kernelName,
         backendName: TRACING_BACKEND,
         kernelFunc: ({ inputs, attrs, backend }) => {
-          const tracing = backend as TracingBackend; // tfjs hands a kernel the backend it is registered for
+          const tracing = backend as TracingBackend; // tfjs passes a kernel the backend that it is registered for
           const values: Record<string, Value> = {};
           for (const [name, info] of Object.entries(inputs)) if (info) values[name] = tracing.valueFor(info);
           const outputs = lower(tracing.graph, values, attrs ?? {});
@@ -156,7 +179,10 @@ function isList(outputs: Value | readonly Value[]): outputs is readonly Value[] 
   return Array.isArray(outputs);
 }
 
-/** A constant that belongs to no graph yet: constants are compared by content, so its id only has to differ from all others. */
+/**
+ * A constant that belongs to no graph yet: constants are compared by content, so its id only has to differ from
+ * all others.
+ */
 function constantOf(values: tf.BackendValues, shape: readonly number[], dtype: tf.DataType): Value {
   const type = valueType(dtype);
   const size = sizeOf(shape);

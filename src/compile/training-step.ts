@@ -7,8 +7,15 @@ import type { NamedTensors, TensorSpec } from './trace.js';
 /** Tensors with shapes, by name. */
 type Specs = Readonly<Record<string, TensorSpec>>;
 
-/** What an objective is given, and what it says of one batch: a scalar loss to minimise, tensors to report, and what is carried to the next step. */
-export type Objective = (tensors: { readonly inputs: NamedTensors; readonly parameters: NamedTensors; readonly carried: NamedTensors }) => {
+/**
+ * An objective: from inputs, parameters and carried tensors of a batch to a scalar loss to minimise, tensors to report,
+ * and carried tensors for the next step.
+ */
+export type Objective = (tensors: {
+  readonly inputs: NamedTensors;
+  readonly parameters: NamedTensors;
+  readonly carried: NamedTensors;
+}) => {
   readonly loss: tf.Tensor;
   readonly outputs: NamedTensors;
   readonly nextCarried: NamedTensors;
@@ -20,13 +27,13 @@ const FIRST = 'adam.first.';
 const SECOND = 'adam.second.';
 
 /** Names of inputs and outputs that every training step has: a scalar each. */
-export const LEARNING_RATE = 'learningRate';
-export const LOSS = 'loss';
+const LEARNING_RATE = 'learningRate';
+const LOSS = 'loss';
 
 /**
- * One step of training as a program: loss, tfjs's own gradients, Adam, and carried statistics. Its state (parameters, carried tensors, moments,
- * step count) is all that fixes the next step besides the feeds; moments and count start as zeros. Adds the input `learningRate` and
- * the output `loss`.
+ * A training step as a program: loss, tfjs's gradients, Adam, and carried statistics. Its state (parameters, carried
+ * tensors, moments, step count) determines the next step besides the inputs; moments and count start at zero. Adds the
+ * input `learningRate` and the output `loss`.
  */
 export function trainingStep(options: {
   readonly inputs: Specs;
@@ -39,7 +46,9 @@ export function trainingStep(options: {
   registerGradients();
   const names = Object.keys(parameters);
   const scalar: TensorSpec = { shape: [], dtype: 'float32' };
-  const moments = names.flatMap((name) => [FIRST + name, SECOND + name].map((key): [string, TensorSpec] => [key, parameters[name]!]));
+  const moments = names.flatMap((name) =>
+    [FIRST + name, SECOND + name].map((key): [string, TensorSpec] => [key, parameters[name]!]),
+  );
   return {
     inputs: { ...inputs, [LEARNING_RATE]: scalar },
     state: { ...parameters, ...carried, ...Object.fromEntries(moments), [STEP]: scalar },
@@ -71,7 +80,9 @@ export function trainingStep(options: {
   };
 }
 
-/** The loss with its gradient by every parameter, and what else the objective says. The tensors returned are the caller's (or its tidy's). */
+/**
+ * The loss with its gradient by every parameter and the other outputs of the objective. The caller owns the tensors.
+ */
 export function lossAndGradients(
   objective: Objective,
   tensors: Parameters<Objective>[0],
@@ -87,7 +98,7 @@ export function lossAndGradients(
   const withGradients = tf.valueAndGrads((...values: tf.Tensor[]) => {
     const parameters = Object.fromEntries(names.map((name, index) => [name, values[index]!]));
     const result = objective({ ...tensors, parameters });
-    // tfjs disposes of all that a differentiated function made but its result: keep the rest, and hand it over below.
+    // tfjs disposes everything but the result of a differentiated function: the rest is kept and returned below.
     outputs = mapValues(result.outputs, (tensor) => tf.keep(tf.clone(tensor)));
     nextCarried = mapValues(result.nextCarried, (tensor) => tf.keep(tf.clone(tensor)));
     return result.loss as tf.Scalar;

@@ -7,23 +7,23 @@ import type { SavedEncoder } from './saved-encoder.js';
 /** A device, or the best one. */
 export type DeviceRequest = Device | 'auto';
 
-/** A device that was not taken, and why, for the log. */
+/** A rejected device and the reason, for the log. */
 export type DeviceNotTaken = { readonly device: Device; readonly reason: string };
 
-/** Accelerators in the order in which auto tries them; the first that is right and no slower than the CPU is taken. */
+/** Accelerators in the order in which `auto` tries them. */
 const ACCELERATORS: readonly Device[] = ['cuda', 'tensorflow-gpu', 'webgpu'];
-/** Images of the probe: one full batch by default, so that the comparison is made where throughput counts. */
+/** One full batch by default, to compare throughput. */
 const PROBE_IMAGES = 32;
-/** Runs after the first (which compiles); the fastest counts. */
+/** Timed runs after the first, which compiles; the fastest counts. */
 const TIMED_RUNS = 3;
-/** Least cosine between a device's embedding and the CPU's. Accelerators may round to 10 bits of mantissa (TF32). */
+/** Least cosine of a device's embedding and the CPU's. Accelerators may round to 10 bits of mantissa (TF32). */
 const COSINE_MIN = 0.999;
 
 /**
- * Opens the encoder on the requested device, or with `auto` on the best one: each accelerator that is not plainly absent encodes a probe
- * batch and must agree with the CPU (cosine > 0.999 for every image) and not be slower, which also rules out software adapters. An explicit
- * device must agree too, at any speed. DEVICE_UNAVAILABLE where an explicit device is not there or is wrong.
- * `open`, `absence` and `now` (milliseconds) are given by tests.
+ * Opens the encoder on the requested device. `auto` takes the first accelerator that agrees with the CPU on a probe
+ * batch (cosine > 0.999 for every image) and is not slower, which also excludes software adapters; otherwise the CPU.
+ * An explicit device must agree too, at any speed. Throws DEVICE_UNAVAILABLE where an explicit device is absent or
+ * disagrees. Tests inject `open`, `absence` and `now` (ms).
  */
 export async function chooseDevice(
   encoder: SavedEncoder,
@@ -40,7 +40,7 @@ export async function chooseDevice(
   if (requested === 'cpu') return { runtime: cpu, notTaken: [] };
 
   const notTaken: DeviceNotTaken[] = [];
-  let reference: ProbeResult | undefined; // Made once something is there to compare with.
+  let reference: ProbeResult | undefined; // computed when the first accelerator is there to compare
   for (const device of requested === 'auto' ? ACCELERATORS : [requested]) {
     const missing = absence(device);
     if (missing !== undefined) {
@@ -65,7 +65,10 @@ export async function chooseDevice(
   }
   if (requested === 'auto') return { runtime: cpu, notTaken };
   await cpu.close();
-  throw new SearchError('DEVICE_UNAVAILABLE', `Device ${requested} cannot be used: ${notTaken[0]?.reason}. Choose --device auto or cpu.`);
+  throw new SearchError(
+    'DEVICE_UNAVAILABLE',
+    `Device ${requested} cannot be used: ${notTaken[0]?.reason}. Choose --device auto or cpu.`,
+  );
 }
 
 type ProbeResult = { readonly embeddings: Float32Array; readonly ms: number };
@@ -82,7 +85,12 @@ async function probe(encoder: SavedEncoder, runtime: Runtime, now: () => number)
   return { embeddings, ms };
 }
 
-function fault(result: ProbeResult, reference: ProbeResult, dimensions: number, mustBeFast: boolean): string | undefined {
+function fault(
+  result: ProbeResult,
+  reference: ProbeResult,
+  dimensions: number,
+  mustBeFast: boolean,
+): string | undefined {
   const cosine = leastCosine(result.embeddings, reference.embeddings, dimensions);
   if (!(cosine > COSINE_MIN)) return `its embeddings differ from the CPU's (cosine ${cosine.toFixed(4)})`;
   if (mustBeFast && result.ms > reference.ms) {
@@ -109,7 +117,7 @@ function leastCosine(left: Float32Array, right: Float32Array, dimensions: number
   return least;
 }
 
-/** Smooth pictures, all different, in the range of normalised pixels: a wave whose direction and phase change from image to image. */
+/** Different smooth pictures in the range of normalised pixels: waves whose frequency and phase depend on the index. */
 export function probeBatch(encoder: SavedEncoder, count: number): Float32Array {
   const { mean, scale } = encoder.manifest.preprocessing;
   const shape = inputShape(encoder, count);

@@ -1,14 +1,15 @@
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { SearchError } from '../errors.js';
-import { checkSignature, type DeclaredValue, featuresOutput, inputShape, type Runtime } from './runtime.js';
-import { EMBEDDING_OUTPUT, PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
+import { checkSignature, type DeclaredValue, inputShape, type Runtime, runsOf } from './runtime.js';
+import { PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
 
-/** Devices of ONNX Runtime in Node, by the name of their execution provider. */
-export type OnnxDevice = 'cpu' | 'cuda' | 'webgpu';
+/** Devices of ONNX Runtime, by the name of their execution provider. */
+type OnnxDevice = 'cpu' | 'cuda' | 'webgpu';
 
 /**
- * Loads a saved encoder into ONNX Runtime. `threads`: of one operation on the CPU. `run` blocks its thread while it computes, so this
- * belongs into a worker. DEVICE_UNAVAILABLE where the provider does not start, INVALID_ENCODER where the program does not load or fit.
+ * Loads a saved encoder into ONNX Runtime. `threads`: of one operation on the CPU. `run` blocks its thread while it
+ * computes: use it in a worker. Rejects with DEVICE_UNAVAILABLE where the provider does not start, INVALID_ENCODER
+ * where the program does not load or match.
  */
 export async function openOnnxRuntime(
   encoder: SavedEncoder,
@@ -16,32 +17,31 @@ export async function openOnnxRuntime(
 ): Promise<Runtime> {
   const session = await createSession(encoder, device, threads);
   try {
-    checkSignature(encoder, { inputs: session.inputMetadata.map(declared), outputs: session.outputMetadata.map(declared) });
+    checkSignature(encoder, {
+      inputs: session.inputMetadata.map(declared),
+      outputs: session.outputMetadata.map(declared),
+    });
   } catch (error) {
     await session.release();
     throw error;
   }
-  const outputsOf = async (batch: Float32Array, count: number, names: readonly string[]): Promise<Float32Array[]> => {
-    const outputs = await session.run({ [PIXELS_INPUT]: new Tensor('float32', batch, inputShape(encoder, count)) }, names);
+  const outputsOf: Parameters<typeof runsOf>[1] = async (batch, count, names) => {
+    const outputs = await session.run(
+      { [PIXELS_INPUT]: new Tensor('float32', batch, inputShape(encoder, count)) },
+      names,
+    );
     return Promise.all(
       names.map(async (name) => {
         const output = outputs[name];
         if (output?.type !== 'float32') throw new Error(`Output ${name} is ${output?.type}, not float32.`);
-        return (await output.getData()) as Float32Array; // By its type, above.
+        return (await output.getData()) as Float32Array; // by its type, above
       }),
     );
   };
   return {
     device,
     version: `onnxruntime ${env.versions.node ?? env.versions.common}`,
-    async run(batch, count) {
-      const [embeddings] = await outputsOf(batch, count, [EMBEDDING_OUTPUT]);
-      return embeddings!;
-    },
-    async runWithFeatures(batch, count) {
-      const [embeddings, features] = await outputsOf(batch, count, [EMBEDDING_OUTPUT, featuresOutput(encoder)]);
-      return { embeddings: embeddings!, features: features! };
-    },
+    ...runsOf(encoder, outputsOf),
     close: () => session.release(),
   };
 }
@@ -53,13 +53,16 @@ async function createSession(encoder: SavedEncoder, device: OnnxDevice, threads:
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-      // Idle threads sleep instead of spinning: the decoders need the cores between two batches.
+      // Idle threads sleep instead of spinning: the decoders need the processors between batches.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
     });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    if (device === 'cpu') throw new SearchError('INVALID_ENCODER', `${encoder.folder}/encoder.onnx does not load: ${reason}`, { cause });
-    throw new SearchError('DEVICE_UNAVAILABLE', `ONNX Runtime cannot use ${device}: ${reason}. Choose --device cpu.`, { cause });
+    if (device === 'cpu')
+      throw new SearchError('INVALID_ENCODER', `${encoder.folder}/encoder.onnx does not load: ${reason}`, { cause });
+    throw new SearchError('DEVICE_UNAVAILABLE', `ONNX Runtime cannot use ${device}: ${reason}. Choose --device cpu.`, {
+      cause,
+    });
   }
 }
 

@@ -11,27 +11,32 @@ export type OpenEncoderOptions = {
   /** Folder of a saved encoder. */
   readonly folder: string;
   readonly device: DeviceRequest;
-  /** Threads of one operation on the CPU. Undefined: one per core. */
+  /** CPU threads of one operation. Default: one per processor. */
   readonly threads?: number;
   readonly batchSizeMax?: number;
   readonly waitMs?: number;
+  /** Default 100,000: the callers' admission is the bound. */
   readonly queueSizeMax?: number;
-  /** After this long a batch counts as hung and its thread is replaced. */
+  /**
+   * A batch that takes longer is taken to hang, and its thread is replaced. For services; default: none, since a busy
+   * machine may take any time.
+   */
   readonly batchTimeoutMs?: number;
+  /** Longest start. Default: none. */
   readonly startTimeoutMs?: number;
-  /** Told of every batch that ran, for /metrics: images in it, and milliseconds from hand-over to answer. */
+  /** Called after every batch, for /metrics: its images, and milliseconds from request to response. */
   readonly onBatch?: (size: number, ms: number) => void;
   /** For tests: another worker. */
   readonly workerUrl?: URL;
 };
 
-/** Least and greatest norm of an embedding that counts as a unit vector, with room for a half-precision device. */
+/** Range of norms that count as 1, with room for a half-precision device. */
 const NORM_MIN = 0.99;
 const NORM_MAX = 1.01;
 
 /**
- * Opens a saved encoder: verifies its folder, starts its worker thread, chooses the device there and warms it with batches of several
- * sizes. When this resolves, the encoder answers at full speed. Rejects with INVALID_ENCODER, DEVICE_UNAVAILABLE or ENCODER_FAILED.
+ * Opens a saved encoder: verifies its folder, starts its worker thread, chooses the device there and warms it. When
+ * this resolves, the encoder runs at full speed. Rejects with INVALID_ENCODER, DEVICE_UNAVAILABLE or ENCODER_FAILED.
  */
 export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder> {
   const {
@@ -40,11 +45,11 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
     threads = availableParallelism(),
     batchSizeMax = 32,
     waitMs = 2,
-    queueSizeMax = 256,
+    queueSizeMax = 100_000,
     onBatch,
     workerUrl,
   } = options;
-  const { batchTimeoutMs = 30_000, startTimeoutMs = 120_000 } = options;
+  const { batchTimeoutMs, startTimeoutMs } = options;
   const encoder = await readSavedEncoder(folder);
   const { name, id, dimensions, preprocessing } = encoder.manifest;
   const thread = await EncoderThread.start({
@@ -62,13 +67,19 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
       const outputs = await thread.run(joinPixels(items.map(({ pixels }) => pixels)), items.length, wantsFeatures);
       onBatch?.(items.length, performance.now() - start);
       return items.map((item, index) => {
-        const embedding = unitVector(outputs.embeddings.slice(index * dimensions, (index + 1) * dimensions), dimensions);
+        const embedding = unitVector(
+          outputs.embeddings.slice(index * dimensions, (index + 1) * dimensions),
+          dimensions,
+        );
         if (embedding instanceof Error || maps === undefined || outputs.features === undefined || !item.features) {
           return embedding instanceof Error ? embedding : { embedding };
         }
         const { channels, grid } = maps;
         const size = channels * grid.width * grid.height;
-        return { embedding, features: { channels, ...grid, values: outputs.features.slice(index * size, (index + 1) * size) } };
+        return {
+          embedding,
+          features: { channels, ...grid, values: outputs.features.slice(index * size, (index + 1) * size) },
+        };
       });
     } catch (error) {
       if (error instanceof BatchHungError) return items.map(() => error);
@@ -80,16 +91,27 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
   return {
     get description() {
       const { device: taken, runtime, notTaken } = thread.ready;
-      return { name, id, dimensions, hasFeatures: maps !== undefined, preprocessing, device: taken, runtime, devicesNotTaken: notTaken };
+      return {
+        name,
+        id,
+        dimensions,
+        hasFeatures: maps !== undefined,
+        preprocessing,
+        device: taken,
+        runtime,
+        devicesNotTaken: notTaken,
+      };
     },
     get statistics() {
       return { ...batcher.statistics, restarts: thread.restarts };
     },
     async encode(pixels, request) {
       const { width, height } = preprocessing;
-      // Refused here and not in its batch, whose other images would fail with it.
+      // Checked here, since in its batch the other images would fail with it.
       if (pixels.width !== width || pixels.height !== height || pixels.rgb.length !== width * height * 3) {
-        throw new Error(`Pixels are ${pixels.width}x${pixels.height}; the encoder takes ${width}x${height}. This is a bug.`);
+        throw new Error(
+          `Pixels are ${pixels.width}x${pixels.height}; the encoder takes ${width}x${height}. This is a bug.`,
+        );
       }
       const { value, queueMs, runMs } = await batcher.add({ pixels, features: request.features ?? false }, request);
       return { ...value, queueMs, encodeMs: runMs };
@@ -101,11 +123,10 @@ export async function openEncoder(options: OpenEncoderOptions): Promise<Encoder>
   };
 }
 
-/** An image to encode, and what it gives. */
 type Item = { readonly pixels: Pixels; readonly features: boolean };
 type Encoded = { readonly embedding: Embedding; readonly features?: FeatureMap };
 
-/** One block of bytes, so that a batch crosses to the worker by giving away one buffer. */
+/** One buffer, so that a batch is transferred to the worker as a whole. */
 function joinPixels(items: readonly Pixels[]): Uint8Array<ArrayBuffer> {
   const size = items[0]?.rgb.length ?? 0;
   const joined = new Uint8Array(items.length * size);
@@ -113,11 +134,11 @@ function joinPixels(items: readonly Pixels[]): Uint8Array<ArrayBuffer> {
   return joined;
 }
 
-/** An embedding that is no unit vector must never reach the catalogue; it is the failure of its own image alone. */
+/** An embedding whose norm is not 1 must not reach the catalogue; it fails its own image only. */
 function unitVector(embedding: Embedding, dimensions: number): Embedding | Error {
   let squares = 0;
   for (const value of embedding) squares += value * value;
   const norm = Math.sqrt(squares);
   if (embedding.length === dimensions && norm > NORM_MIN && norm < NORM_MAX) return embedding; // NaN is neither
-  return new SearchError('ENCODER_FAILED', `The encoder's answer for this image has norm ${norm}, not 1.`);
+  return new SearchError('ENCODER_FAILED', `The embedding of this image has norm ${norm}, not 1.`);
 }

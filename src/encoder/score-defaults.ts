@@ -4,11 +4,11 @@ import Type, { type Static } from 'typebox';
 import { Check } from 'typebox/value';
 import { SearchError } from '../errors.js';
 
-/** Name of the file in a saved encoder's folder. */
+/** The file in a saved encoder's folder. */
 export const SCORES_FILE = 'scores.json';
 
 const Weights = Type.Array(Type.Number(), { minItems: 2, maxItems: 3 });
-/** A fitted model with what it is worth on pictures held out of its fit. */
+/** A fitted model with its quality on held-out pictures. */
 export const FITTED_SCORES = {
   images: Type.Integer(),
   pairs: Type.Integer(),
@@ -19,7 +19,10 @@ export const FITTED_SCORES = {
     { additionalProperties: false },
   ),
   reliability: Type.Array(
-    Type.Object({ probability: Type.Number(), copies: Type.Number(), pairs: Type.Number() }, { additionalProperties: false }),
+    Type.Object(
+      { probability: Type.Number(), copies: Type.Number(), pairs: Type.Number() },
+      { additionalProperties: false },
+    ),
   ),
 };
 
@@ -28,19 +31,19 @@ const ScoresSchema = Type.Object(
     formatVersion: Type.Literal(1),
     encoderId: Type.String(),
     fittedAt: Type.String(),
-    /** What it was fitted on, for people. */
+    /** Description of the data it was fitted on. */
     data: Type.String(),
     ...FITTED_SCORES,
   },
   { additionalProperties: false },
 );
 
-/** What scores.json says: how an encoder's scores are to be read, as measured on some pictures. */
+/** The content of scores.json: how to read an encoder's scores, as measured on some pictures. */
 export type ShippedScores = Readonly<Static<typeof ScoresSchema>>;
 
 /**
- * The scores file beside a saved encoder; undefined where there is none or it was made for another encoder. Throws INVALID_ENCODER where it is there and no
- * such file: bands that mean nothing would be worse than none.
+ * Reads the scores file of a saved encoder; undefined where there is none, or it was made for another encoder. Throws
+ * INVALID_ENCODER where it is invalid.
  */
 export async function readShippedScores(folder: string, encoderId: string): Promise<ShippedScores | undefined> {
   const path = join(folder, SCORES_FILE);
@@ -62,7 +65,11 @@ export async function readShippedScores(folder: string, encoderId: string): Prom
 }
 
 function invalid(path: string, cause: unknown): SearchError {
-  return new SearchError('INVALID_ENCODER', `${path} is no scores file of version 1. Remove it, or fit it again (docs/scores.md).`, {
-    cause,
-  });
+  return new SearchError(
+    'INVALID_ENCODER',
+    `${path} is not a scores file of version 1. Remove it, or fit it again (docs/scores.md).`,
+    {
+      cause,
+    },
+  );
 }

@@ -1,6 +1,7 @@
 /**
- * ONNX's convolutions and pools as TensorFlow.js operations. ONNX keeps channels before the grid (N, C, H, W), tfjs runs everywhere only with
- * channels last, so each is wrapped in two transposes. N: batch, C: channels in, M: channels out, H, W: the grid.
+ * ONNX's convolutions and pools as TensorFlow.js operations. ONNX has channels first (N, C, H, W); tfjs supports
+ * channels last on all backends, so each is wrapped in two transposes. N: batch, C: channels in, M: channels out, H,
+ * W: grid.
  */
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { NodeArguments, Operator, Tf } from './tensorflow-node.js';
@@ -8,11 +9,11 @@ import type { NodeArguments, Operator, Tf } from './tensorflow-node.js';
 type Pair = readonly [number, number];
 type Padding = { readonly top: number; readonly bottom: number; readonly left: number; readonly right: number };
 
-/** Operators with a window or over the grid, for two spatial dimensions. */
+/** Convolutions and pools of two spatial dimensions. */
 export const CONVOLUTIONS: Readonly<Record<string, Operator>> = {
   Conv: (tf, node) => {
     const x = channelsLast(tf, node.input(0)); // [N, H, W, C]
-    const weights = node.input(1) as Tensor4D; // [M, C / group, h, w]: rank 4 as the operator's definition asks.
+    const weights = node.input(1) as Tensor4D; // [M, C / group, h, w]: rank 4 by the operator's definition
     const [outputs, inputsOfGroup, height, width] = weights.shape;
     const group = node.int('group', 1);
     const strides = pair(node.ints('strides'));
@@ -24,13 +25,18 @@ export const CONVOLUTIONS: Readonly<Record<string, Operator>> = {
       y = tf.conv2d(padded, tf.transpose(weights, [2, 3, 1, 0]), [...strides], 'valid', 'NHWC', [...dilations]);
     } else if (inputsOfGroup === 1) {
       // Depthwise: tfjs wants [h, w, C, M / C].
-      const filter = tf.transpose(tf.reshape(weights, [group, outputs / group, height, width]), [2, 3, 0, 1]) as Tensor4D;
+      const filter = tf.transpose(
+        tf.reshape(weights, [group, outputs / group, height, width]),
+        [2, 3, 0, 1],
+      ) as Tensor4D;
       y = tf.depthwiseConv2d(padded, filter, [...strides], 'valid', 'NHWC', [...dilations]);
     } else {
       const inputs = tf.split<Tensor4D>(padded, group, 3);
       const filters = tf.split<Tensor4D>(weights, group, 0).map((part) => tf.transpose(part, [2, 3, 1, 0]));
       y = tf.concat<Tensor4D>(
-        inputs.map((part, index) => tf.conv2d<Tensor4D>(part, filters[index]!, [...strides], 'valid', 'NHWC', [...dilations])),
+        inputs.map((part, index) =>
+          tf.conv2d<Tensor4D>(part, filters[index]!, [...strides], 'valid', 'NHWC', [...dilations]),
+        ),
         3,
       );
     }
@@ -44,11 +50,12 @@ export const CONVOLUTIONS: Readonly<Record<string, Operator>> = {
   },
   AveragePool: (tf, node) => {
     const { x, window, padding } = pool(tf, node);
-    const average = (values: Tensor4D) => tf.avgPool(pad(tf, values, padding, 0), [...window.kernel], [...window.strides], 'valid');
+    const average = (values: Tensor4D) =>
+      tf.avgPool(pad(tf, values, padding, 0), [...window.kernel], [...window.strides], 'valid');
     const sums = average(x);
     const isPadded = Object.values(padding).some((size) => size > 0);
     if (!isPadded || node.int('count_include_pad', 0) === 1) return channelsFirst(tf, sums);
-    // Padding does not count: divide by the share of each window that lies on the grid.
+    // Padding does not count: divide by the share of each window inside the grid.
     return channelsFirst(tf, tf.div(sums, average(tf.ones([1, x.shape[1], x.shape[2], 1]))));
   },
   GlobalAveragePool: (tf, node) => tf.mean(node.input(0), grid(node.input(0)), true),
@@ -57,10 +64,17 @@ export const CONVOLUTIONS: Readonly<Record<string, Operator>> = {
 
 type Window = { readonly kernel: Pair; readonly strides: Pair; readonly dilations: Pair };
 
-function pool(tf: Tf, node: NodeArguments): { readonly x: Tensor4D; readonly window: Window; readonly padding: Padding } {
+function pool(
+  tf: Tf,
+  node: NodeArguments,
+): { readonly x: Tensor4D; readonly window: Window; readonly padding: Padding } {
   if (node.int('ceil_mode', 0) !== 0) throw new Error('a pool with ceil_mode');
-  if (node.outputCount > 1) throw new Error('a pool that also answers indices');
-  const window = { kernel: pair(node.ints('kernel_shape')), strides: pair(node.ints('strides')), dilations: pair(node.ints('dilations')) };
+  if (node.outputCount > 1) throw new Error('a pool with indices as output');
+  const window = {
+    kernel: pair(node.ints('kernel_shape')),
+    strides: pair(node.ints('strides')),
+    dilations: pair(node.ints('dilations')),
+  };
   if (window.dilations.some((step) => step !== 1)) throw new Error('a pool with dilations');
   const x = channelsLast(tf, node.input(0));
   return { x, window, padding: paddingOf(node, x, window) };
@@ -73,7 +87,7 @@ function paddingOf(node: NodeArguments, x: Tensor4D, { kernel, strides, dilation
     return { top, bottom, left, right };
   }
   if (mode === 'VALID') return { top: 0, bottom: 0, left: 0, right: 0 };
-  // SAME: the grid shrinks by the stride alone; what padding cannot be halved goes to the named end.
+  // SAME: only the stride shrinks the grid; the odd padding goes to the named end.
   const total = (size: number, axis: 0 | 1): number => {
     const reach = (kernel[axis] - 1) * dilations[axis] + 1;
     return Math.max(0, (Math.ceil(size / strides[axis]) - 1) * strides[axis] + reach - size);
@@ -100,7 +114,7 @@ function pad(tf: Tf, x: Tensor4D, { top, bottom, left, right }: Padding, value: 
 
 function channelsLast(tf: Tf, x: Tensor): Tensor4D {
   if (x.rank !== 4) throw new Error(`a grid of rank ${x.rank}, not 4`);
-  return tf.transpose(x, [0, 2, 3, 1]) as Tensor4D; // By the check above.
+  return tf.transpose(x, [0, 2, 3, 1]) as Tensor4D; // by the check above
 }
 
 function channelsFirst(tf: Tf, x: Tensor): Tensor {

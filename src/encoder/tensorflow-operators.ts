@@ -1,27 +1,26 @@
 /**
- * ONNX operators as TensorFlow.js operations: element-wise, products, reductions and shapes (convolutions and pools have a file of their
- * own). A table: to teach the runtime an operator, add a line. Semantics are those of opset 13 to 17; axes may come as attribute or input.
+ * ONNX operators as TensorFlow.js operations: element-wise, products, reductions and shapes (convolutions and pools:
+ * tensorflow-convolutions.ts). To add an operator, add a line. Semantics of opset 13 to 17; axes may be an attribute or
+ * an input.
  */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { Operator, Tf } from './tensorflow-node.js';
-
-const unary =
-  (compute: (tf: Tf, x: Tensor) => Tensor): Operator =>
-  (tf, node) =>
-    compute(tf, node.input(0));
 
 const binary =
   (compute: (tf: Tf, a: Tensor, b: Tensor) => Tensor): Operator =>
   (tf, node) =>
     compute(tf, node.input(0), node.input(1));
 
-/** Max, Min and Sum take any number of inputs. */
+/** For operators of any number of inputs. */
 const folded =
   (compute: (tf: Tf, a: Tensor, b: Tensor) => Tensor): Operator =>
   (tf, node) =>
     node.allInputs().reduce((left, right) => compute(tf, left, right));
 
-/** Over `axes` (attribute, or second input from opset 13 or 18 on), over all where there are none; the dimensions stay unless keepdims is 0. */
+/**
+ * Reduces `axes` (attribute, or second input since opset 13 or 18), or all where none are given; keeps dimensions
+ * unless keepdims is 0.
+ */
 const reduction =
   (compute: (tf: Tf, x: Tensor, axes: number[], keepDims: boolean) => Tensor): Operator =>
   (tf, node) => {
@@ -32,57 +31,71 @@ const reduction =
     return compute(tf, x, all, node.int('keepdims', 1) === 1);
   };
 
-const norm = (tf: Tf, x: Tensor, axes: number[], keepDims: boolean): Tensor => tf.sqrt(tf.sum(tf.square(x), axes, keepDims));
+const norm = (tf: Tf, x: Tensor, axes: number[], keepDims: boolean): Tensor =>
+  tf.sqrt(tf.sum(tf.square(x), axes, keepDims));
 
-/** See the head of the file. */
+/** Operators that are one tfjs operation of the same inputs. */
+const SAME = {
+  Not: 'logicalNot',
+  Relu: 'relu',
+  Sigmoid: 'sigmoid',
+  Tanh: 'tanh',
+  Softplus: 'softplus',
+  Exp: 'exp',
+  Log: 'log',
+  Sqrt: 'sqrt',
+  Reciprocal: 'reciprocal',
+  Abs: 'abs',
+  Neg: 'neg',
+  Sign: 'sign',
+  Floor: 'floor',
+  Erf: 'erf',
+  Identity: 'clone',
+  Dropout: 'clone',
+  Add: 'add',
+  Sub: 'sub',
+  Mul: 'mul',
+  Greater: 'greater',
+  GreaterOrEqual: 'greaterEqual',
+  Less: 'less',
+  LessOrEqual: 'lessEqual',
+  Equal: 'equal',
+  And: 'logicalAnd',
+  Or: 'logicalOr',
+  Where: 'where',
+} as const satisfies Readonly<Record<string, keyof Tf>>;
+
+/** Operators by their ONNX name. */
 export const OPERATORS: Readonly<Record<string, Operator>> = {
-  Add: binary((tf, a, b) => tf.add(a, b)),
-  Sub: binary((tf, a, b) => tf.sub(a, b)),
-  Mul: binary((tf, a, b) => tf.mul(a, b)),
+  ...Object.fromEntries(
+    Object.entries(SAME).map(([name, operation]): [string, Operator] => [
+      name,
+      // Each takes tensors and returns one: the compiler cannot call the union of their signatures.
+      (tf, node) => (tf[operation] as (...inputs: Tensor[]) => Tensor)(...node.allInputs()),
+    ]),
+  ),
   Div: binary((tf, a, b) =>
-    a.dtype === 'int32' ? tf.cast(trunc(tf, tf.div(tf.cast(a, 'float32'), tf.cast(b, 'float32'))), 'int32') : tf.div(a, b),
+    a.dtype === 'int32'
+      ? tf.cast(trunc(tf, tf.div(tf.cast(a, 'float32'), tf.cast(b, 'float32'))), 'int32')
+      : tf.div(a, b),
   ),
   Pow: binary((tf, a, b) => tf.pow(a, b.dtype === a.dtype ? b : tf.cast(b, a.dtype))),
   Max: folded((tf, a, b) => tf.maximum(a, b)),
   Min: folded((tf, a, b) => tf.minimum(a, b)),
   Sum: folded((tf, a, b) => tf.add(a, b)),
-  Greater: binary((tf, a, b) => tf.greater(a, b)),
-  GreaterOrEqual: binary((tf, a, b) => tf.greaterEqual(a, b)),
-  Less: binary((tf, a, b) => tf.less(a, b)),
-  LessOrEqual: binary((tf, a, b) => tf.lessEqual(a, b)),
-  Equal: binary((tf, a, b) => tf.equal(a, b)),
-  And: binary((tf, a, b) => tf.logicalAnd(a, b)),
-  Or: binary((tf, a, b) => tf.logicalOr(a, b)),
-  Not: unary((tf, x) => tf.logicalNot(x)),
-  Where: (tf, node) => tf.where(node.input(0), node.input(1), node.input(2)),
 
-  Relu: unary((tf, x) => tf.relu(x)),
   LeakyRelu: (tf, node) => tf.leakyRelu(node.input(0), node.float('alpha', 0.01)),
   PRelu: binary((tf, x, slope) => tf.add(tf.relu(x), tf.mul(slope, tf.minimum(x, 0)))),
   Elu: (tf, node) => {
     const x = node.input(0);
     return tf.add(tf.relu(x), tf.mul(node.float('alpha', 1), tf.expm1(tf.minimum(x, 0))));
   },
-  Sigmoid: unary((tf, x) => tf.sigmoid(x)),
-  Tanh: unary((tf, x) => tf.tanh(x)),
-  Softplus: unary((tf, x) => tf.softplus(x)),
   Softmax: (tf, node) => {
     const x = node.input(0);
     const axis = axisOf(node.int('axis', -1), x.rank);
     const exponentials = tf.exp(tf.sub(x, tf.max(x, axis, true)));
     return tf.div(exponentials, tf.sum(exponentials, axis, true));
   },
-  Exp: unary((tf, x) => tf.exp(x)),
-  Log: unary((tf, x) => tf.log(x)),
-  Sqrt: unary((tf, x) => tf.sqrt(x)),
-  Reciprocal: unary((tf, x) => tf.reciprocal(x)),
-  Abs: unary((tf, x) => tf.abs(x)),
-  Neg: unary((tf, x) => tf.neg(x)),
-  Sign: unary((tf, x) => tf.sign(x)),
-  Floor: unary((tf, x) => tf.floor(x)),
-  Erf: unary((tf, x) => tf.erf(x)),
-  Identity: unary((tf, x) => tf.clone(x)),
-  Dropout: unary((tf, x) => tf.clone(x)),
   Clip: (tf, node) => {
     let x = node.input(0);
     const [low, high] = [node.optionalInput(1), node.optionalInput(2)];
@@ -99,7 +112,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   MatMul: (tf, node) => {
     const [a, b] = [node.input(0), node.input(1)];
     if (a.rank < 2 || b.rank < 2) throw new Error(`matrices of rank ${a.rank} and ${b.rank}`);
-    // tfjs multiplies a stack by one matrix only where the ranks agree.
+    // tfjs multiplies a batch of matrices by one matrix only where the ranks agree.
     const rank = Math.max(a.rank, b.rank);
     const raise = (x: Tensor) => tf.reshape(x, [...Array.from({ length: rank - x.rank }, () => 1), ...x.shape]);
     return tf.matMul(raise(a), raise(b));
@@ -123,7 +136,7 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     const x = node.input(0);
     const axis = axisOf(node.int('axis', -1), x.rank);
     const size = node.int('p', 2) === 1 ? tf.sum(tf.abs(x), axis, true) : norm(tf, x, [axis], true);
-    return tf.divNoNan(x, size); // A zero vector stays zero, as in ONNX Runtime.
+    return tf.divNoNan(x, size); // zero vectors stay zero, as in ONNX Runtime
   },
   BatchNormalization: (tf, node) => {
     const x = node.input(0);
@@ -134,8 +147,10 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
 
   Reshape: (tf, node) => {
     const x = node.input(0);
-    // 0 keeps the dimension of the input at that place.
-    const shape = (node.numbers(1) ?? []).map((size, axis) => (size === 0 && node.int('allowzero', 0) === 0 ? x.shape[axis]! : size));
+    // 0 keeps the input's dimension.
+    const shape = (node.numbers(1) ?? []).map((size, axis) =>
+      size === 0 && node.int('allowzero', 0) === 0 ? x.shape[axis]! : size,
+    );
     return tf.reshape(x, shape);
   },
   Flatten: (tf, node) => {
@@ -169,7 +184,11 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   Concat: (tf, node) => tf.concat([...node.allInputs()], axisOf(node.int('axis', 0), node.input(0).rank)),
   Split: (tf, node) => {
     const x = node.input(0);
-    return tf.split(x, node.ints('split')?.slice() ?? node.numbers(1) ?? node.outputCount, axisOf(node.int('axis', 0), x.rank));
+    return tf.split(
+      x,
+      node.ints('split')?.slice() ?? node.numbers(1) ?? node.outputCount,
+      axisOf(node.int('axis', 0), x.rank),
+    );
   },
   Slice: (tf, node) => {
     const x = node.input(0);
@@ -191,7 +210,8 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
     }
     return tf.stridedSlice(x, begin, end, stride);
   },
-  Gather: (tf, node) => tf.gather(node.input(0), tf.cast(node.input(1), 'int32'), axisOf(node.int('axis', 0), node.input(0).rank)),
+  Gather: (tf, node) =>
+    tf.gather(node.input(0), tf.cast(node.input(1), 'int32'), axisOf(node.int('axis', 0), node.input(0).rank)),
   Shape: (tf, node) => tf.tensor1d(node.input(0).shape, 'int32'),
   Expand: (tf, node) => {
     const x = node.input(0);
@@ -211,17 +231,17 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   },
 };
 
-/** An axis counted from the end made one counted from the start. */
+/** A negative axis counts from the end. */
 function axisOf(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
 
-/** Towards zero, as whole numbers divide in ONNX. */
+/** Towards zero, as ONNX divides integers. */
 function trunc(tf: Tf, x: Tensor): Tensor {
   return tf.mul(tf.sign(x), tf.floor(tf.abs(x)));
 }
 
-/** Codes of TensorProto.DataType; whole numbers of any width become int32. */
+/** Codes of TensorProto.DataType; all integers become int32. */
 function castTo(tf: Tf, x: Tensor, code: number): Tensor {
   if (code === 1 || code === 10 || code === 11) return tf.cast(x, 'float32');
   if (code === 6 || code === 7 || code === 2) return tf.cast(x, 'int32');

@@ -2,8 +2,8 @@ import type * as TensorFlow from '@tensorflow/tfjs-core';
 import type { OnnxModel, OnnxNode, OnnxTensor } from '../compile/onnx-model.js';
 import { decodeModel } from '../compile/onnx-reader.js';
 import { SearchError } from '../errors.js';
-import { checkSignature, featuresOutput, inputShape, type Runtime, TENSORFLOW_GPU_INSTALL } from './runtime.js';
-import { EMBEDDING_OUTPUT, PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
+import { checkSignature, inputShape, type Runtime, runsOf, TENSORFLOW_GPU_INSTALL } from './runtime.js';
+import { PIXELS_INPUT, type SavedEncoder } from './saved-encoder.js';
 import { CONVOLUTIONS } from './tensorflow-convolutions.js';
 import { NodeArguments, type Operator, type Tf } from './tensorflow-node.js';
 import { OPERATORS } from './tensorflow-operators.js';
@@ -11,9 +11,10 @@ import { OPERATORS } from './tensorflow-operators.js';
 const ALL_OPERATORS: Readonly<Record<string, Operator>> = { ...OPERATORS, ...CONVOLUTIONS };
 
 /**
- * Loads the same encoder.onnx as a TensorFlow.js program: each ONNX operator becomes tfjs operations. `tensorflow-gpu` needs
- * tfjs-node-gpu and a card that it can use; `tensorflow` takes tfjs-node where it is installed and tfjs's own cpu backend otherwise (slow: for
- * tests and for comparison). DEVICE_UNAVAILABLE names what to install; INVALID_ENCODER names an operator that is not in the table.
+ * Loads encoder.onnx as a TensorFlow.js program: each ONNX operator becomes tfjs operations. `tensorflow-gpu` needs
+ * tfjs-node-gpu and a GPU that it supports; `tensorflow` uses tfjs-node where installed, else tfjs's cpu backend (slow:
+ * for tests). Throws DEVICE_UNAVAILABLE with what to install, or INVALID_ENCODER with the operator that is
+ * not supported.
  */
 export async function openTensorFlowRuntime(
   encoder: SavedEncoder,
@@ -32,15 +33,16 @@ export async function openTensorFlowRuntime(
     );
   }
   const constants = new Map(model.graph.initializers.map((tensor) => [tensor.name, constantOf(tf, tensor)]));
-  const outputsOf = async (batch: Float32Array, count: number, names: readonly string[]): Promise<Float32Array[]> => {
+  const outputsOf: Parameters<typeof runsOf>[1] = async (batch, count, names) => {
     const outputs = tf.tidy(() => {
       const values = new Map<string, TensorFlow.Tensor>(constants);
       values.set(PIXELS_INPUT, tf.tensor(batch, [...inputShape(encoder, count)], 'float32'));
       for (const node of model.graph.nodes) execute(tf, node, values);
-      return names.map((name) => values.get(name)!); // The graph writes them: checked when it was read.
+      return names.map((name) => values.get(name)!); // the graph writes them: checked when it was read
     });
     try {
-      return await Promise.all(outputs.map(async (output) => (await output.data()) as Float32Array)); // The signature says float32.
+      // by the signature
+      return await Promise.all(outputs.map(async (output) => (await output.data()) as Float32Array));
     } finally {
       for (const output of outputs) output.dispose();
     }
@@ -48,14 +50,7 @@ export async function openTensorFlowRuntime(
   return {
     device,
     version,
-    async run(batch, count) {
-      const [embeddings] = await outputsOf(batch, count, [EMBEDDING_OUTPUT]);
-      return embeddings!;
-    },
-    async runWithFeatures(batch, count) {
-      const [embeddings, features] = await outputsOf(batch, count, [EMBEDDING_OUTPUT, featuresOutput(encoder)]);
-      return { embeddings: embeddings!, features: features! };
-    },
+    ...runsOf(encoder, outputsOf),
     async close() {
       for (const tensor of constants.values()) tensor.dispose();
     },
@@ -63,16 +58,19 @@ export async function openTensorFlowRuntime(
 }
 
 function execute(tf: Tf, node: OnnxNode, values: Map<string, TensorFlow.Tensor>): void {
-  const operator = ALL_OPERATORS[node.op]!; // Every operator was looked up when the program was loaded.
+  const operator = ALL_OPERATORS[node.op]!; // checked when the program was loaded
   const inputs = node.inputs.map((name) => (name === '' ? undefined : values.get(name)));
   let outputs: readonly TensorFlow.Tensor[];
   try {
     const result = operator(tf, new NodeArguments(node, inputs, (tensor) => constantOf(tf, tensor)));
-    outputs = Array.isArray(result) ? result : [result as TensorFlow.Tensor]; // One tensor where it is no list.
+    outputs = Array.isArray(result) ? result : [result as TensorFlow.Tensor]; // otherwise one tensor
   } catch (cause) {
-    throw new Error(`TensorFlow.js cannot run node ${node.name} (${node.op}): ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw new Error(
+      `TensorFlow.js cannot run node ${node.name} (${node.op}): ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+      },
+    );
   }
   for (const [index, name] of node.outputs.entries()) {
     const output = outputs[index];
@@ -80,10 +78,12 @@ function execute(tf: Tf, node: OnnxNode, values: Map<string, TensorFlow.Tensor>)
   }
 }
 
-/** int64 becomes int32, tfjs's only whole number: it holds shapes and axes here, and "to the end" is clamped to the largest. */
+/**
+ * int64 becomes int32, tfjs's only integer type: it holds shapes and axes, and "to the end" is clamped to the largest.
+ */
 function constantOf(tf: Tf, { name, dims, data, type }: OnnxTensor): TensorFlow.Tensor {
   const shape = [...dims];
-  if (type === 'bool') return tf.tensor(data as Uint8Array, shape, 'bool'); // By its type.
+  if (type === 'bool') return tf.tensor(data as Uint8Array, shape, 'bool'); // by its type
   if (data instanceof Float32Array) return tf.tensor(data, shape, 'float32');
   if (data instanceof Float64Array) return tf.tensor(Float32Array.from(data), shape, 'float32');
   if (data instanceof Int32Array) return tf.tensor(data, shape, 'int32');
@@ -95,7 +95,10 @@ function constantOf(tf: Tf, { name, dims, data, type }: OnnxTensor): TensorFlow.
       'int32',
     );
   }
-  throw new SearchError('INVALID_ENCODER', `Tensor ${name} is ${type}, which TensorFlow.js does not run here. Choose --device cpu.`);
+  throw new SearchError(
+    'INVALID_ENCODER',
+    `Tensor ${name} is ${type}, which TensorFlow.js does not run here. Choose --device cpu.`,
+  );
 }
 
 function decodeProgram(encoder: SavedEncoder): OnnxModel {
@@ -103,22 +106,34 @@ function decodeProgram(encoder: SavedEncoder): OnnxModel {
     return decodeModel(encoder.onnx);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SearchError('INVALID_ENCODER', `${encoder.folder}/encoder.onnx cannot be read for TensorFlow.js: ${reason}`, { cause });
+    throw new SearchError(
+      'INVALID_ENCODER',
+      `${encoder.folder}/encoder.onnx cannot be read for TensorFlow.js: ${reason}`,
+      { cause },
+    );
   }
 }
 
-async function loadTensorFlow(device: 'tensorflow' | 'tensorflow-gpu'): Promise<{ readonly tf: Tf; readonly version: string }> {
+async function loadTensorFlow(
+  device: 'tensorflow' | 'tensorflow-gpu',
+): Promise<{ readonly tf: Tf; readonly version: string }> {
   if (device === 'tensorflow-gpu') {
-    const tf = await importPackage('@tensorflow/tfjs-node-gpu');
+    const tf = await importTensorFlow('@tensorflow/tfjs-node-gpu');
     if (tf === undefined) {
-      throw new SearchError('DEVICE_UNAVAILABLE', `Device tensorflow-gpu needs a package that is not installed: ${TENSORFLOW_GPU_INSTALL}`);
+      throw new SearchError(
+        'DEVICE_UNAVAILABLE',
+        `Device tensorflow-gpu needs a package that is not installed: ${TENSORFLOW_GPU_INSTALL}`,
+      );
     }
     await tf.ready();
     if (!usesGpu(tf))
-      throw new SearchError('DEVICE_UNAVAILABLE', 'tfjs-node-gpu is installed but finds no card that it can use (CUDA 11, cuDNN 8).');
+      throw new SearchError(
+        'DEVICE_UNAVAILABLE',
+        'tfjs-node-gpu is installed but finds no supported GPU (CUDA 11, cuDNN 8).',
+      );
     return { tf, version: `tfjs-node-gpu ${tf.version_core}` };
   }
-  const native = await importPackage('@tensorflow/tfjs-node');
+  const native = await importTensorFlow('@tensorflow/tfjs-node');
   if (native !== undefined) {
     await native.ready();
     return { tf: native, version: `tfjs-node ${native.version_core}` };
@@ -129,22 +144,38 @@ async function loadTensorFlow(device: 'tensorflow' | 'tensorflow-gpu'): Promise<
   return { tf, version: `tfjs cpu ${tf.version_core}` };
 }
 
-/** An optional package; undefined where it is not installed. One that is there but does not load is DEVICE_UNAVAILABLE. */
-async function importPackage(name: string): Promise<Tf | undefined> {
+/**
+ * An optional package of TensorFlow.js, which registers its backend; undefined where it is not installed. Throws
+ * DEVICE_UNAVAILABLE where it does not load.
+ */
+export async function importTensorFlow(name: string): Promise<Tf | undefined> {
   try {
-    const loaded = (await import(name)) as Tf & { default?: Tf }; // These packages export tfjs-core's whole surface.
+    const loaded = (await import(name)) as Tf & { default?: Tf }; // these packages export all of tfjs-core
     return loaded.default ?? loaded;
   } catch (cause) {
-    const isAbsent = cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND' && cause.message.includes(name);
+    const isAbsent =
+      cause instanceof Error &&
+      'code' in cause &&
+      cause.code === 'ERR_MODULE_NOT_FOUND' &&
+      cause.message.includes(name);
     if (isAbsent) return undefined;
-    throw new SearchError('DEVICE_UNAVAILABLE', `${name} does not load: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw new SearchError(
+      'DEVICE_UNAVAILABLE',
+      `${name} does not load: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+      },
+    );
   }
 }
 
-/** tfjs-node's backend says whether its library sees a card; without one it silently computes on the CPU. */
+/** tfjs-node's backend says whether it sees a GPU; without one it silently computes on the CPU. */
 function usesGpu(tf: Tf): boolean {
   const backend: unknown = tf.backend();
-  return typeof backend === 'object' && backend !== null && 'isUsingGpuDevice' in backend && backend.isUsingGpuDevice === true;
+  return (
+    typeof backend === 'object' &&
+    backend !== null &&
+    'isUsingGpuDevice' in backend &&
+    backend.isUsingGpuDevice === true
+  );
 }

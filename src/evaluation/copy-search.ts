@@ -1,24 +1,25 @@
 /**
- * Search for edited copies: images of the database are attacked, encoded and looked for, beside attacked images that are not in the
- * database (distractor queries: the right answer is "none"). Needs no labels.
+ * Search for edited copies: images of the database are edited, encoded and searched for, together with edited images
+ * that are not in the database (distractor queries, without a right result). Needs no labels.
  */
 
+import type { Decode } from '../datasets/decoding.js';
+import type { ImageDataset } from '../datasets/image-dataset.js';
 import { attackImage, COPY_ATTACKS, type CopyAttack } from '../images/copy-attacks.js';
-import type { ImageDataset } from '../images/image-dataset.js';
 import type { Pixels } from '../images/pixels.js';
 import { sampledIndices, seededRandom } from '../seeded-random.js';
-import { microAveragePrecision, normaliseScores, recallAt1 } from './copy-measures.js';
-import { alignment } from './embedding-geometry.js';
 import { type EmbeddingMatrix, pickRows, unitRows } from './embedding-matrix.js';
-import { type DecodeForEncoder, type EvaluatedEncoder, encodeBatch } from './encode-dataset.js';
+import { type EvaluatedEncoder, encodeBatch } from './encode-dataset.js';
 import type { EvaluationReport } from './evaluation-report.js';
 import { openExactSearch, type RankedNeighbours } from './exact-search.js';
-import { scoreHistogram } from './score-histogram.js';
+import { microAveragePrecision, normaliseScores, recallAt1 } from './measures/copy-measures.js';
+import { alignment } from './measures/embedding-geometry.js';
+import { scoreHistogram } from './measures/score-histogram.js';
 
 /** Images and their embeddings, row for image. */
 export type EncodedImages = { readonly dataset: ImageDataset; readonly embeddings: EmbeddingMatrix };
 
-/** One attacked query and where it was found. match: database row, -1 for a distractor. nearest, scores: best first. */
+/** An edited query and its results. match: database row, -1 for a distractor. nearest, scores: best first. */
 export type CopyExample = {
   readonly attack: CopyAttack;
   readonly bytes: Uint8Array;
@@ -28,23 +29,30 @@ export type CopyExample = {
 };
 
 /** The measures for the report, and one example per attack for a sheet. */
-export type CopySearchResult = { readonly measures: NonNullable<EvaluationReport['copies']>; readonly examples: readonly CopyExample[] };
+export type CopySearchResult = {
+  readonly measures: NonNullable<EvaluationReport['copies']>;
+  readonly examples: readonly CopyExample[];
+};
 
 const NEIGHBOURS = 10;
 const HISTOGRAM_BINS = 30;
-/** Each distractor image is attacked this many ways; with three distractor images an original, about half as many queries as have a match. */
+/**
+ * Edits per distractor image. With three distractor images per original, there are about half as many distractors as
+ * other queries.
+ */
 const ATTACKS_PER_DISTRACTOR = 3;
 const DISTRACTORS_PER_ORIGINAL = 3;
 
 /**
- * Attacks up to `originals` images of the database in every way of the fixed set. outsiders: images that are not in the database; part
- * of them become distractor queries, the rest the background of score normalisation (without any: no normalised score).
+ * Makes every edit of up to `originals` images of the database and searches for it. outsiders: images that are not in
+ * the database; part of them become distractor queries, the rest the background of score normalisation (without any: no
+ * normalised score).
  */
 export async function measureCopySearch(options: {
   readonly encoder: EvaluatedEncoder;
   readonly database: EncodedImages;
   readonly outsiders: EncodedImages | undefined;
-  readonly decode: DecodeForEncoder;
+  readonly decode: Decode;
   readonly originals: number;
   readonly seed: number;
 }): Promise<CopySearchResult> {
@@ -54,7 +62,8 @@ export async function measureCopySearch(options: {
   const cast = castOutsiders(outsiders, originals.length, random);
 
   const queries = new QuerySet(options);
-  for (const row of originals) for (const attack of COPY_ATTACKS) await queries.add({ dataset: database.dataset, row, attack, match: row });
+  for (const row of originals)
+    for (const attack of COPY_ATTACKS) await queries.add({ dataset: database.dataset, row, attack, match: row });
   for (const [place, row] of cast.distractors.entries()) {
     for (let turn = 0; turn < ATTACKS_PER_DISTRACTOR; turn++) {
       const attack = COPY_ATTACKS[(place * ATTACKS_PER_DISTRACTOR + turn) % COPY_ATTACKS.length]!;
@@ -65,8 +74,11 @@ export async function measureCopySearch(options: {
   const matches = Int32Array.from(queries.entries, (entry) => entry.match);
 
   const ranked = await searchOnce({ database: database.embeddings, queries: embeddings, k: NEIGHBOURS });
-  const background = outsiders && cast.background.length > 0 ? pickRows(outsiders.embeddings, cast.background) : undefined;
-  const normalised = background && normaliseScores(ranked, await searchOnce({ database: background, queries: embeddings, k: NEIGHBOURS }));
+  const background =
+    outsiders && cast.background.length > 0 ? pickRows(outsiders.embeddings, cast.background) : undefined;
+  const normalised =
+    background &&
+    normaliseScores(ranked, await searchOnce({ database: background, queries: embeddings, k: NEIGHBOURS }));
 
   const unitQueries = unitRows(embeddings);
   const unitDatabase = unitRows(database.embeddings);
@@ -92,7 +104,11 @@ export async function measureCopySearch(options: {
       alignment: alignmentOf([...queries.entries.keys()].filter((place) => matches[place]! >= 0)),
       attacks: COPY_ATTACKS.map((attack) => {
         const places = placesOf(attack);
-        return { attack, recallAt1: places.filter((place) => isRight[place]).length / places.length, alignment: alignmentOf(places) };
+        return {
+          attack,
+          recallAt1: places.filter((place) => isRight[place]).length / places.length,
+          alignment: alignmentOf(places),
+        };
       }),
       scores: scoreHistogram({
         scores: Float32Array.from(matches, (_, query) => ranked.scores[query * ranked.k]!),
@@ -104,44 +120,50 @@ export async function measureCopySearch(options: {
   };
 }
 
-type Query = { readonly dataset: ImageDataset; readonly row: number; readonly attack: CopyAttack; readonly match: number };
+type Query = {
+  readonly dataset: ImageDataset;
+  readonly row: number;
+  readonly attack: CopyAttack;
+  readonly match: number;
+};
 
-/** Attacks and encodes queries as they are named, a batch at a time, so that only embeddings pile up. */
+/** Edits and encodes queries in batches, keeping only embeddings. */
 class QuerySet {
   readonly entries: Query[] = [];
-  private readonly options: Parameters<typeof measureCopySearch>[0];
-  private readonly vectors: Float32Array[] = [];
-  private waiting: Pixels[] = [];
+  readonly #options: Parameters<typeof measureCopySearch>[0];
+  readonly #vectors: Float32Array[] = [];
+  #waiting: Pixels[] = [];
 
   constructor(options: Parameters<typeof measureCopySearch>[0]) {
-    this.options = options;
+    this.#options = options;
   }
 
   async add(query: Query): Promise<void> {
     this.entries.push(query);
-    this.waiting.push(await this.options.decode(await this.attacked(query)));
-    if (this.waiting.length >= 64) await this.encodeWaiting();
+    this.#waiting.push(await this.#options.decode(await this.#attacked(query)));
+    if (this.#waiting.length >= 64) await this.#encodeWaiting();
   }
 
   async finish(): Promise<EmbeddingMatrix> {
-    await this.encodeWaiting();
-    const { dimensions } = this.options.encoder;
-    const values = new Float32Array(this.vectors.length * dimensions);
-    for (const [index, vector] of this.vectors.entries()) values.set(vector, index * dimensions);
-    return { rows: this.vectors.length, dimensions, values };
+    await this.#encodeWaiting();
+    const { dimensions } = this.#options.encoder;
+    const values = new Float32Array(this.#vectors.length * dimensions);
+    for (const [index, vector] of this.#vectors.entries()) values.set(vector, index * dimensions);
+    return { rows: this.#vectors.length, dimensions, values };
   }
 
-  /** One query of each attack, their originals spread over all there are. */
+  /** One query of each edit, its originals spread evenly. */
   async examples(ranked: RankedNeighbours): Promise<CopyExample[]> {
     const originals = this.entries.filter((entry) => entry.match >= 0).length / COPY_ATTACKS.length;
     return Promise.all(
       COPY_ATTACKS.map(async (attack, index) => {
-        const place = Math.floor((index * originals) / COPY_ATTACKS.length) * COPY_ATTACKS.length + index; // queries of one original stand together, in the order of attacks
+        // queries of one original are consecutive, in the order of edits
+        const place = Math.floor((index * originals) / COPY_ATTACKS.length) * COPY_ATTACKS.length + index;
         const entry = this.entries[place]!;
         const slice = [place * ranked.k, (place + 1) * ranked.k] as const;
         return {
           attack,
-          bytes: await this.attacked(entry),
+          bytes: await this.#attacked(entry),
           match: entry.match,
           nearest: [...ranked.indices.subarray(...slice)],
           scores: [...ranked.scores.subarray(...slice)],
@@ -150,18 +172,22 @@ class QuerySet {
     );
   }
 
-  private async attacked(query: Query): Promise<Uint8Array> {
-    return attackImage({ bytes: await query.dataset.bytes(query.row), attack: query.attack, seed: this.options.seed + query.row });
+  async #attacked(query: Query): Promise<Uint8Array> {
+    return attackImage({
+      bytes: await query.dataset.bytes(query.row),
+      attack: query.attack,
+      seed: this.#options.seed + query.row,
+    });
   }
 
-  private async encodeWaiting(): Promise<void> {
-    if (this.waiting.length === 0) return;
-    this.vectors.push(...(await encodeBatch(this.options.encoder, this.waiting)));
-    this.waiting = [];
+  async #encodeWaiting(): Promise<void> {
+    if (this.#waiting.length === 0) return;
+    this.#vectors.push(...(await encodeBatch(this.#options.encoder, this.#waiting)));
+    this.#waiting = [];
   }
 }
 
-/** Which outsiders ask (at most half of them) and which serve as background. */
+/** Splits the outsiders into distractor queries (at most half) and background. */
 function castOutsiders(
   outsiders: EncodedImages | undefined,
   originals: number,

@@ -1,12 +1,11 @@
-/** Many embeddings in one block of memory: what every measure of this room reads. */
-
-/** values: rows x dimensions, row by row. Not necessarily of unit norm: cosine is taken by whoever compares. */
+/** Embeddings in one array, rows x dimensions, row by row; not necessarily of unit norm. */
 export type EmbeddingMatrix = { readonly rows: number; readonly dimensions: number; readonly values: Float32Array };
 
 /** Wraps a typed array; throws where its length is not rows x dimensions. Nothing is copied. */
 export function embeddingMatrix(values: Float32Array, dimensions: number): EmbeddingMatrix {
   const rows = values.length / dimensions;
-  if (!Number.isInteger(rows)) throw new Error(`${values.length} numbers are not rows of ${dimensions}. This is a bug.`);
+  if (!Number.isInteger(rows))
+    throw new Error(`${values.length} numbers are not rows of ${dimensions}. This is a bug.`);
   return { rows, dimensions, values };
 }
 
@@ -23,7 +22,10 @@ export function pickRows(matrix: EmbeddingMatrix, indices: ArrayLike<number>): E
   return { rows: indices.length, dimensions, values };
 }
 
-/** A copy with every row scaled to L2 norm 1. A row of zeros stays zero: it is equally far from everything, and its cosine is 0. */
+/**
+ * A copy with every row scaled to L2 norm 1. A row of zeros stays zero: it is equally far from everything, and its
+ * cosine is 0.
+ */
 export function unitRows(matrix: EmbeddingMatrix): EmbeddingMatrix {
   const values = Float32Array.from(matrix.values);
   for (let start = 0; start < values.length; start += matrix.dimensions) {
@@ -53,12 +55,12 @@ export function subtractRow(matrix: EmbeddingMatrix, mean: Float64Array): Embedd
   return { ...matrix, values };
 }
 
-/**
- * Refuses embeddings with a NaN or an infinity, naming the first bad row: a rank computed from them would look like a number and mean
- * nothing. Returns the matrix itself.
- */
+/** Throws where an embedding holds a NaN or an infinity, naming the first bad row. Returns the matrix. */
 export function finiteRows(matrix: EmbeddingMatrix, name: string): EmbeddingMatrix {
   const bad = matrix.values.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) throw new Error(`${name}: row ${Math.floor(bad / matrix.dimensions)} holds ${matrix.values[bad]}, not a finite number.`);
+  if (bad >= 0)
+    throw new Error(
+      `${name}: row ${Math.floor(bad / matrix.dimensions)} holds ${matrix.values[bad]}, not a finite number.`,
+    );
   return matrix;
 }

@@ -1,15 +1,16 @@
-/** A dataset through an encoder: images in, one matrix of embeddings out, whatever it is that encodes. */
+/** Encodes a dataset into one matrix of embeddings. */
 
+import { createHash } from 'node:crypto';
+import type { Decode } from '../datasets/decoding.js';
+import { type ImageDataset, readPixels, subset } from '../datasets/image-dataset.js';
 import type { EncoderDescription } from '../encoder/encoder.js';
-import { SearchError } from '../errors.js';
-import { type ImageDataset, subset } from '../images/image-dataset.js';
 import type { Pixels } from '../images/pixels.js';
-import type { Preprocessing } from '../images/preprocessing.js';
+import { type Preprocessing, writeInputTensor } from '../images/preprocessing.js';
 import type { EmbeddingMatrix } from './embedding-matrix.js';
 
 /**
- * What an evaluation needs of an encoder. `encode`: pixels of exactly the preprocessing's size to one vector of `dimensions` each, in
- * order; not necessarily of unit norm. device, runtime: where it ran, for people.
+ * The encoder of an evaluation. `encode`: pixels of the preprocessing's size to one vector of `dimensions` each, in
+ * order, not necessarily of unit norm. device, runtime: for display.
  */
 export type EvaluatedEncoder = {
   readonly name: string;
@@ -21,39 +22,43 @@ export type EvaluatedEncoder = {
   encode(batch: readonly Pixels[]): Promise<readonly Float32Array[]>;
 };
 
-/** Bytes of an image file to pixels of the encoder's size, by its preprocessing: the service's own decoding. Rejects with a SearchError. */
-export type DecodeForEncoder = (bytes: Uint8Array) => Promise<Pixels>;
-
-/** The images that could be read, their embeddings row by row, and the time the encoder alone took. */
+/**
+ * The images that could be read, their embeddings row by row, those that could not and why, and the time the encoder
+ * alone took.
+ */
 export type EncodedDataset = {
   readonly dataset: ImageDataset;
   readonly embeddings: EmbeddingMatrix;
-  readonly unreadable: number;
+  readonly unreadable: readonly { readonly name: string; readonly reason: string }[];
   readonly encodeMs: number;
 };
 
 const BATCH_SIZE = 64;
 
 /**
- * Encodes every image that can be read; those that cannot (a SearchError of the decoder, or a file that cannot be opened) are counted and left out. An error of the encoder
- * itself rejects. `onProgress` hears how many images are done.
+ * Encodes every image that can be read; the others are listed and left out. An error of the encoder itself rejects.
+ * `onProgress`: how many images are done.
  */
 export async function encodeDataset(options: {
   readonly encoder: EvaluatedEncoder;
   readonly dataset: ImageDataset;
-  readonly decode: DecodeForEncoder;
+  readonly decode: Decode;
   readonly onProgress?: (done: number) => void;
 }): Promise<EncodedDataset> {
-  const { encoder, dataset, onProgress } = options;
+  const { encoder, dataset, decode, onProgress } = options;
   const values = new Float32Array(dataset.count * encoder.dimensions);
   const readable: number[] = [];
+  const unreadable: { name: string; reason: string }[] = [];
   let encodeMs = 0;
   for (let first = 0; first < dataset.count; first += BATCH_SIZE) {
     const batch: Pixels[] = [];
     const start = readable.length;
     for (let index = first; index < Math.min(dataset.count, first + BATCH_SIZE); index++) {
-      const pixels = await readPixels(options, index);
-      if (!pixels) continue;
+      const pixels = await readPixels(dataset, index, { ...encoder.preprocessing, decode });
+      if (pixels instanceof Error) {
+        unreadable.push({ name: dataset.imageName(index), reason: pixels.message });
+        continue;
+      }
       batch.push(pixels);
       readable.push(index);
     }
@@ -67,32 +72,56 @@ export async function encodeDataset(options: {
   return {
     dataset: readable.length === dataset.count ? dataset : subset(dataset, readable),
     embeddings: { rows: readable.length, dimensions, values: values.subarray(0, readable.length * dimensions) },
-    unreadable: dataset.count - readable.length,
+    unreadable,
     encodeMs,
   };
 }
 
-/** One batch through the encoder, with its answer checked: as many vectors as images, each of the stated length. */
-export async function encodeBatch(encoder: EvaluatedEncoder, batch: readonly Pixels[]): Promise<readonly Float32Array[]> {
+/** Encodes a batch and checks that it gives one vector of the stated length per image. */
+export async function encodeBatch(
+  encoder: EvaluatedEncoder,
+  batch: readonly Pixels[],
+): Promise<readonly Float32Array[]> {
   const embeddings = await encoder.encode(batch);
   const isSound = embeddings.length === batch.length && embeddings.every((each) => each.length === encoder.dimensions);
-  if (!isSound) throw new Error(`${encoder.name} answered ${batch.length} images with vectors of another number or length. This is a bug.`);
+  if (!isSound)
+    throw new Error(
+      `${encoder.name} answered ${batch.length} images with vectors of another number or length. This is a bug.`,
+    );
   return embeddings;
 }
 
-/** Pixels that have the encoder's size already (CIFAR-10 at 32) are taken as they are; all else goes the way of a file. */
-async function readPixels(
-  options: { readonly encoder: EvaluatedEncoder; readonly dataset: ImageDataset; readonly decode: DecodeForEncoder },
-  index: number,
-): Promise<Pixels | undefined> {
-  const { encoder, dataset, decode } = options;
-  const { width, height } = encoder.preprocessing;
-  try {
-    const pixels = await dataset.pixels(index);
-    return pixels.width === width && pixels.height === height ? pixels : await decode(await dataset.bytes(index));
-  } catch (error) {
-    const isOfTheFile = error instanceof SearchError || (error instanceof Error && 'syscall' in error);
-    if (isOfTheFile) return undefined; // counted by the caller
-    throw error;
-  }
+/**
+ * The encoder without training: the pixels at side x side minus the image's mean, so that cosine compares patterns and
+ * not brightness. The lower bound for every encoder.
+ */
+export function rawPixelEncoder(options: {
+  readonly side: number;
+  readonly fit?: Preprocessing['fit'];
+}): EvaluatedEncoder {
+  const { side, fit = 'cover' } = options;
+  const preprocessing: Preprocessing = {
+    width: side,
+    height: side,
+    fit,
+    mean: [0, 0, 0],
+    scale: [1, 1, 1],
+    layout: 'NHWC',
+  };
+  return {
+    name: `raw-pixels-${side}`,
+    id: createHash('sha256')
+      .update(`raw pixels ${JSON.stringify(preprocessing)}`)
+      .digest('hex'),
+    dimensions: side * side * 3,
+    preprocessing,
+    encode: async (batch) => batch.map((pixels) => centred(pixels, preprocessing)),
+  };
+}
+
+function centred(pixels: Pixels, preprocessing: Preprocessing): Float32Array {
+  const values = new Float32Array(preprocessing.width * preprocessing.height * 3);
+  writeInputTensor({ pixels, preprocessing, target: values, index: 0 });
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return values.map((value) => value - mean);
 }

@@ -1,17 +1,17 @@
 /**
- * Exact nearest neighbours of many queries: the truth that every measure is taken against. A block of queries is multiplied with the
- * whole database and the best k of each row are kept, in one ONNX program, so that no matrix of all scores ever exists.
+ * Exact nearest neighbours of many queries, the ground truth of all measures. One ONNX program multiplies a block of
+ * queries with the whole database and keeps the best k of each row, so that the matrix of all scores never exists.
  */
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { openGraph, type SmallGraph } from '../compile/graph-session.js';
 import { type EmbeddingMatrix, finiteRows, meanRow, row, subtractRow, unitRows } from './embedding-matrix.js';
-import { openProgram, type ProgramGraph } from './onnx-program.js';
 
 /** How two embeddings are compared. */
 export type Metric = 'cosine' | 'euclidean';
 
 /**
- * The nearest k database rows of some consecutive queries. indices, scores: queries x k, best first, of equal scores the lower index
- * first. A score is a cosine similarity, or minus the Euclidean distance: larger is nearer in both.
+ * The nearest k database rows of some consecutive queries. indices, scores: queries x k, best first, of equal scores
+ * the lower index first. A score is a cosine similarity, or minus the Euclidean distance: larger is nearer in both.
  */
 export type RankedNeighbours = {
   readonly firstQuery: number;
@@ -21,10 +21,13 @@ export type RankedNeighbours = {
   readonly scores: Float32Array;
 };
 
-/** Which queries, how many neighbours, and the database row (or -1) each query must not find: itself, where it stands in the database. */
+/**
+ * Which queries, how many neighbours, and the database row (or -1) each query must not find: itself, where it stands in
+ * the database.
+ */
 export type SearchRequest = { readonly queries: EmbeddingMatrix; readonly k: number; readonly exclude?: Int32Array };
 
-/** A database made ready. Call `close` when done. */
+/** An open database. The caller closes it. */
 export interface ExactSearch {
   readonly metric: Metric;
   readonly rows: number;
@@ -38,7 +41,10 @@ export interface ExactSearch {
 /** Scores held at once: 128 MiB of float32. */
 const BLOCK_SCORES_MAX = 1 << 25;
 const BLOCK_QUERIES_MAX = 1024;
-/** The head of a Euclidean ranking is scored again in double precision, because |q|^2 - 2qx + |x|^2 cancels for near duplicates. */
+/**
+ * Neighbours of a Euclidean ranking that are scored again in double precision: |q|^2 - 2qx + |x|^2 cancels for near
+ * duplicates.
+ */
 const EUCLIDEAN_HEAD = 256;
 
 /** Opens a database of at least one row; throws where it holds a number that is not finite. `threads` 0: every core. */
@@ -49,11 +55,11 @@ export async function openExactSearch(options: {
 }): Promise<ExactSearch> {
   if (options.database.rows < 1) throw new Error('An exact search needs at least one database row. This is a bug.');
   finiteRows(options.database, 'Database');
-  const session = await openProgram(SEARCH_PROGRAM, { threads: options.threads ?? 0 });
+  const session = await openGraph(SEARCH_PROGRAM, { threads: options.threads });
   return new ProgramSearch(options.database, options.metric, session);
 }
 
-const SEARCH_PROGRAM: ProgramGraph = {
+const SEARCH_PROGRAM: SmallGraph = {
   name: 'exact-search',
   inputs: [
     { name: 'queries', type: 'float32', dims: ['Q', 'D'] },
@@ -75,36 +81,39 @@ class ProgramSearch implements ExactSearch {
   readonly metric: Metric;
   readonly rows: number;
   /** Unit rows (cosine), or rows minus their mean (Euclidean: distances do not change, and less cancels). */
-  private readonly prepared: EmbeddingMatrix;
-  private readonly origin: Float64Array;
-  private readonly feeds: { readonly database: Tensor; readonly bias: Tensor };
-  private readonly session: InferenceSession;
+  readonly #prepared: EmbeddingMatrix;
+  readonly #origin: Float64Array;
+  readonly #feeds: { readonly database: Tensor; readonly bias: Tensor };
+  readonly #session: InferenceSession;
 
   constructor(database: EmbeddingMatrix, metric: Metric, session: InferenceSession) {
     this.metric = metric;
     this.rows = database.rows;
-    this.session = session;
-    this.origin = meanRow(database);
-    this.prepared = this.prepare(database);
-    // Nearest by Euclid is largest q.x - |x|^2 / 2.
+    this.#session = session;
+    this.#origin = meanRow(database);
+    this.#prepared = this.#prepare(database);
+    // The smallest distance is the largest q.x - |x|^2 / 2.
     const bias = new Float32Array(database.rows);
-    if (metric === 'euclidean') for (let i = 0; i < bias.length; i++) bias[i] = -squaredNorm(row(this.prepared, i)) / 2;
-    this.feeds = {
-      database: new Tensor('float32', this.prepared.values, [database.rows, database.dimensions]),
+    if (metric === 'euclidean')
+      for (let i = 0; i < bias.length; i++) bias[i] = -squaredNorm(row(this.#prepared, i)) / 2;
+    this.#feeds = {
+      database: new Tensor('float32', this.#prepared.values, [database.rows, database.dimensions]),
       bias: new Tensor('float32', bias, [database.rows]),
     };
   }
 
   async *blocks(request: SearchRequest): AsyncGenerator<RankedNeighbours> {
     const { queries, exclude } = request;
-    if (queries.dimensions !== this.prepared.dimensions) {
-      throw new Error(`Queries have ${queries.dimensions} dimensions, the database ${this.prepared.dimensions}. This is a bug.`);
+    if (queries.dimensions !== this.#prepared.dimensions) {
+      throw new Error(
+        `Queries have ${queries.dimensions} dimensions, the database ${this.#prepared.dimensions}. This is a bug.`,
+      );
     }
     finiteRows(queries, 'Queries');
     const k = Math.min(request.k, this.rows - (exclude ? 1 : 0));
     if (k < 1) throw new Error(`Cannot find ${request.k} neighbours among ${this.rows} rows. This is a bug.`);
     const candidates = Math.min(this.rows, k + (exclude ? 1 : 0));
-    const prepared = this.prepare(queries);
+    const prepared = this.#prepare(queries);
     const step = Math.max(1, Math.min(BLOCK_QUERIES_MAX, Math.floor(BLOCK_SCORES_MAX / this.rows)));
     for (let first = 0; first < queries.rows; first += step) {
       const count = Math.min(step, queries.rows - first);
@@ -113,9 +122,14 @@ class ProgramSearch implements ExactSearch {
         rows: count,
         values: prepared.values.subarray(first * prepared.dimensions, (first + count) * prepared.dimensions),
       };
-      const found = await this.best(block, candidates);
-      if (this.metric === 'euclidean') this.scoreAsDistances(block, found, candidates);
-      yield { firstQuery: first, queries: count, k, ...withoutExcluded({ found, candidates, k, count, first, exclude }) };
+      const found = await this.#best(block, candidates);
+      if (this.metric === 'euclidean') this.#scoreAsDistances(block, found, candidates);
+      yield {
+        firstQuery: first,
+        queries: count,
+        k,
+        ...withoutExcluded({ found, candidates, k, count, first, exclude }),
+      };
     }
   }
 
@@ -123,7 +137,12 @@ class ProgramSearch implements ExactSearch {
     let whole: RankedNeighbours | undefined;
     for await (const block of this.blocks(request)) {
       const size = request.queries.rows * block.k;
-      whole ??= { ...block, queries: request.queries.rows, indices: new Uint32Array(size), scores: new Float32Array(size) };
+      whole ??= {
+        ...block,
+        queries: request.queries.rows,
+        indices: new Uint32Array(size),
+        scores: new Float32Array(size),
+      };
       whole.indices.set(block.indices, block.firstQuery * block.k);
       whole.scores.set(block.scores, block.firstQuery * block.k);
     }
@@ -132,30 +151,31 @@ class ProgramSearch implements ExactSearch {
   }
 
   async close(): Promise<void> {
-    await this.session.release();
+    await this.#session.release();
   }
 
-  private prepare(matrix: EmbeddingMatrix): EmbeddingMatrix {
-    return this.metric === 'cosine' ? unitRows(matrix) : subtractRow(matrix, this.origin);
+  #prepare(matrix: EmbeddingMatrix): EmbeddingMatrix {
+    return this.metric === 'cosine' ? unitRows(matrix) : subtractRow(matrix, this.#origin);
   }
 
-  private async best(block: EmbeddingMatrix, k: number): Promise<Found> {
-    const result = await this.session.run({
-      ...this.feeds,
+  async #best(block: EmbeddingMatrix, k: number): Promise<Found> {
+    const result = await this.#session.run({
+      ...this.#feeds,
       queries: new Tensor('float32', block.values, [block.rows, block.dimensions]),
       k: new Tensor('int64', BigInt64Array.of(BigInt(k)), [1]),
     });
     // The program's own output types: float32 and int64.
     const scores = result.scores!.data as Float32Array;
     const wide = result.indices!.data as BigInt64Array;
-    const words = new Uint32Array(wide.buffer, wide.byteOffset, wide.length * 2); // little-endian: the low word comes first
+    // little-endian: the low word comes first
+    const words = new Uint32Array(wide.buffer, wide.byteOffset, wide.length * 2);
     const indices = new Uint32Array(wide.length);
     for (let i = 0; i < indices.length; i++) indices[i] = words[i * 2]!;
     return { scores, indices };
   }
 
   /** Turns q.x - |x|^2 / 2 into minus the distance, and sorts the head by the exact distance. In place. */
-  private scoreAsDistances(block: EmbeddingMatrix, found: Found, k: number): void {
+  #scoreAsDistances(block: EmbeddingMatrix, found: Found, k: number): void {
     for (let query = 0; query < block.rows; query++) {
       const vector = row(block, query);
       const norm = squaredNorm(vector);
@@ -163,7 +183,7 @@ class ProgramSearch implements ExactSearch {
       const head = [];
       for (let i = start; i < start + k; i++) {
         const index = found.indices[i]!;
-        if (i - start < EUCLIDEAN_HEAD) head.push({ index, score: -distance(vector, row(this.prepared, index)) });
+        if (i - start < EUCLIDEAN_HEAD) head.push({ index, score: -distance(vector, row(this.#prepared, index)) });
         else found.scores[i] = -Math.sqrt(Math.max(0, norm - 2 * found.scores[i]!));
       }
       head.sort((a, b) => b.score - a.score || a.index - b.index);

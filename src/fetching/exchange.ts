@@ -4,27 +4,27 @@ import type { LookupFunction } from 'node:net';
 import type { AddressRules } from './address-rules.js';
 import type { CheckedUrl } from './checked-url.js';
 
-/** One request, and how long nothing may move on its connection. */
 export type ExchangeOptions = {
-  /** Where to connect: addresses that have been checked, and no others. */
+  /** Checked addresses; the only ones to connect to. */
   readonly addresses: readonly { readonly address: string; readonly family: number }[];
   readonly isAllowed: AddressRules;
+  /** Longest time without a byte on the connection. */
   readonly idleMs: number;
   readonly signal: AbortSignal;
   readonly userAgent: string;
 };
 
 const MAX_HEADER_BYTES = 16 * 1024;
-/** What the decoder reads. Only a wish: it is the decoder that says what the bytes are. */
+/** The decoder's formats. A hint to the server: the decoder checks the bytes. */
 const ACCEPT = 'image/avif,image/webp,image/png,image/jpeg,image/gif,image/tiff';
 
 /**
- * Sends one GET and resolves with the answer's head; its body is still to be read, or destroyed. A connection of its own, closed afterwards: no pool, no
- * proxy, no cookie, no compression, no second look-up of the name. Rejects with whatever the connection failed with.
+ * Sends one GET and resolves with the response, whose body the caller reads or destroys. One connection per request: no
+ * pool, proxy, cookie, compression or second name lookup. Rejects with the connection's error.
  */
 export function exchange({ url, host, port, isTls }: CheckedUrl, options: ExchangeOptions): Promise<IncomingMessage> {
   const { addresses, isAllowed, idleMs, signal, userAgent } = options;
-  // The name was resolved once and its addresses were checked; to resolve it again here would let its owner answer otherwise.
+  // Resolving the name again would let its owner return another, unchecked address (DNS rebinding).
   const lookup: LookupFunction = (_hostname, wanted, callback) => {
     const [first] = addresses;
     if (first === undefined) callback(new Error('No address is left to connect to. This is a bug.'), '');
@@ -38,15 +38,17 @@ export function exchange({ url, host, port, isTls }: CheckedUrl, options: Exchan
       path: `${url.pathname}${url.search}`,
       method: 'GET',
       headers: { host: url.host, accept: ACCEPT, 'accept-encoding': 'identity', 'user-agent': userAgent },
-      agent: isTls ? new https.Agent({ keepAlive: false, rejectUnauthorized: true }) : new http.Agent({ keepAlive: false }),
+      agent: isTls
+        ? new https.Agent({ keepAlive: false, rejectUnauthorized: true })
+        : new http.Agent({ keepAlive: false }),
       lookup,
       signal,
       timeout: idleMs,
       maxHeaderSize: MAX_HEADER_BYTES,
       insecureHTTPParser: false,
     });
-    request.once('timeout', () => request.destroy(new Error(`Nothing arrived for ${idleMs} ms.`)));
-    // Belt and braces: whatever led here, not a byte is written to an address that is not allowed.
+    request.once('timeout', () => request.destroy(new Error(`No data for ${idleMs} ms.`)));
+    // Defence in depth: no byte is written to an address that is not allowed.
     request.once('socket', (socket) => {
       socket.once('connect', () => {
         if (!isAllowed(socket.remoteAddress ?? ''))

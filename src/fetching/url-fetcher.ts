@@ -1,4 +1,4 @@
-/** Fetching a picture by its URL without becoming a stranger's hand inside the network (server-side request forgery). */
+/** Fetches a file by its URL, safe against server-side request forgery. */
 import { lookup } from 'node:dns/promises';
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
@@ -7,74 +7,103 @@ import { type AddressRules, createAddressRules } from './address-rules.js';
 import { type CheckedUrl, checkUrl, fileNameOf } from './checked-url.js';
 import { exchange } from './exchange.js';
 
-/** Addresses of a name; rejects where there are none. */
+/** Resolves a name to its addresses; rejects where there are none. */
 export type Resolve = (host: string) => Promise<readonly { readonly address: string; readonly family: number }[]>;
 
-/** What may be fetched, and how much of it at once. */
 export type UrlFetcherOptions = {
   readonly ports: readonly number[];
-  /** Networks (CIDR) that are allowed although they are special. */
+  /** Special networks (CIDR) that are allowed. */
   readonly networks: readonly string[];
-  /** Longest time for one fetch, redirects and body included; and half of it for a connection on which nothing moves. */
+  /** Longest fetch, with redirects and body. A connection may be idle for half of it. */
   readonly timeoutMs: number;
-  /** Fetches at once; more are OVERLOADED. */
+  /** Concurrent fetches; more are OVERLOADED. */
   readonly concurrency: number;
   readonly userAgent: string;
-  /** The system's resolver if not given. */
+  /** Default: the system's resolver. */
   readonly resolve?: Resolve;
 };
 
-/** Bytes of a URL, and the file name in it, if any, as the URL's owner wrote it. Nobody has looked at either. */
-export type FetchedFile = { readonly bytes: Buffer; readonly name: string | undefined };
+/** The bytes, and the file name in the URL, if any. Both are unchecked. */
+type FetchedFile = { readonly bytes: Buffer; readonly name: string | undefined };
 
 /** Fetches files by URL. */
 export type UrlFetcher = {
   /**
-   * Rejects with INVALID_REQUEST, URL_REFUSED (the URL or what it redirects to must not be fetched), URL_FETCH_FAILED, UPLOAD_TOO_LARGE, OVERLOADED, or the signal's reason.
-   * `onBytes` is told of every chunk before it is kept, and may throw.
+   * Rejects with INVALID_REQUEST, URL_REFUSED (for the URL or a redirect), URL_FETCH_FAILED, UPLOAD_TOO_LARGE,
+   * OVERLOADED, or the signal's reason. `onBytes` is called with the size of every chunk before it is kept, and may
+   * throw. `caller`: whose fetch it is; no caller gets the last permits.
    */
   fetch(
     text: string,
-    options: { readonly maxBytes: number; readonly signal: AbortSignal; readonly onBytes?: (count: number) => void },
+    options: {
+      readonly maxBytes: number;
+      readonly signal: AbortSignal;
+      readonly onBytes?: (count: number) => void;
+      readonly caller?: unknown;
+    },
   ): Promise<FetchedFile>;
   readonly active: number;
 };
 
+/**
+ * A caller may hold this many times the permits that are free, so that one is left for another caller. Source:
+ * Choudhury & Hahne 1998, Dynamic queue length thresholds for shared-memory packet switches.
+ */
+const SHARE_OF_FREE = 4;
 const MAX_REDIRECTS = 5;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
-/** A fetcher under these rules. Throws INVALID_SETTINGS where a network is none. */
+/** Throws INVALID_SETTINGS where a network is invalid. */
 export function createUrlFetcher(options: UrlFetcherOptions): UrlFetcher {
   const { ports, timeoutMs, concurrency, userAgent, resolve = resolveBySystem } = options;
   const isAllowed = createAddressRules(options.networks);
+  /** Permits held, by caller. */
+  const held = new Map<unknown, number>();
   let active = 0;
 
   return {
-    async fetch(text, { maxBytes, signal, onBytes = () => {} }) {
+    async fetch(text, { maxBytes, signal, onBytes = () => {}, caller }) {
       const target = checkUrl(text, { ports });
       signal.throwIfAborted();
-      if (active >= concurrency) {
-        const message = `${concurrency} URLs are being fetched already (--url-fetch-concurrency).`;
+      const own = held.get(caller) ?? 0;
+      const free = concurrency - active;
+      if (free <= 0 || (own > 0 && own + 1 > SHARE_OF_FREE * free)) {
+        const message = `${active} URLs are being fetched already, ${own} of them by this caller (--url-fetch-concurrency).`;
         throw new SearchError('OVERLOADED', message, { retryAfterSeconds: 1 });
       }
       const timeout = new AbortController();
-      const timer = setTimeout(() => timeout.abort(failed(`it took longer than ${timeoutMs} ms (--url-fetch-timeout-ms)`)), timeoutMs);
+      const timer = setTimeout(
+        () => timeout.abort(failed(`it took longer than ${timeoutMs} ms (--url-fetch-timeout-ms)`)),
+        timeoutMs,
+      );
       const either = AbortSignal.any([signal, timeout.signal]);
-      const ended = new Promise<never>((_, reject) => either.addEventListener('abort', () => reject(either.reason), { once: true }));
+      const ended = new Promise<never>((_, reject) =>
+        either.addEventListener('abort', () => reject(either.reason), { once: true }),
+      );
       ended.catch(() => {});
       active += 1;
+      held.set(caller, own + 1);
+      const release = (): void => {
+        active -= 1;
+        const left = (held.get(caller) ?? 1) - 1;
+        if (left === 0) held.delete(caller);
+        else held.set(caller, left);
+      };
       const work = follow(target, either, { maxBytes, onBytes });
-      // A look-up cannot be called off: the place is free when it has really ended, so that slow names cannot take up every thread.
-      work.then(free, free);
+      // A name lookup cannot be cancelled: its permit is released when it ends, so that slow names cannot occupy
+      // every thread.
+      work.then(release, release);
       try {
         either.throwIfAborted();
         return await Promise.race([work, ended]);
       } catch (error) {
-        either.throwIfAborted(); // what ended it says more than how the connection broke
-        throw error instanceof SearchError ? error : failed('it could not be reached, or did not answer as a web server does', error);
+        either.throwIfAborted(); // the abort's reason says more than the broken connection
+        throw error instanceof SearchError
+          ? error
+          : failed('its server could not be reached, or did not respond with HTTP', error);
       } finally {
         clearTimeout(timer);
-        timeout.abort(); // nothing of it stays open, whichever way it ended
+        timeout.abort(); // closes what is still open
       }
     },
     get active() {
@@ -82,22 +111,24 @@ export function createUrlFetcher(options: UrlFetcherOptions): UrlFetcher {
     },
   };
 
-  function free(): void {
-    active -= 1;
-  }
-
   async function follow(first: CheckedUrl, signal: AbortSignal, body: BodyOptions): Promise<FetchedFile> {
     let target = first;
     for (let redirects = 0; ; redirects++) {
       const addresses = await checkedAddresses(target.host, resolve, isAllowed);
       signal.throwIfAborted();
-      const response = await exchange(target, { addresses, isAllowed, idleMs: Math.ceil(timeoutMs / 2), signal, userAgent });
+      const response = await exchange(target, {
+        addresses,
+        isAllowed,
+        idleMs: Math.ceil(timeoutMs / 2),
+        signal,
+        userAgent,
+      });
       const { statusCode = 0 } = response;
       const { location } = response.headers;
       if (!REDIRECTS.includes(statusCode) || location === undefined) {
         return { bytes: await readBody(response, body), name: fileNameOf(target.url) };
       }
-      response.destroy(); // its body is of no use, and may be endless
+      response.destroy(); // the body may be endless
       if (redirects === MAX_REDIRECTS) throw failed(`it redirects more than ${MAX_REDIRECTS} times`);
       target = checkUrl(location, { ports, base: target.url });
     }
@@ -106,7 +137,10 @@ export function createUrlFetcher(options: UrlFetcherOptions): UrlFetcher {
 
 type BodyOptions = { readonly maxBytes: number; readonly onBytes: (count: number) => void };
 
-/** All of them are allowed, or none is used. A name that does not exist is refused in the same words, so that inner names cannot be told from none. */
+/**
+ * Returns the addresses where all are allowed. An unknown name is refused with the same message, so that internal names
+ * cannot be probed.
+ */
 async function checkedAddresses(host: string, resolve: Resolve, isAllowed: AddressRules): ReturnType<Resolve> {
   const family = isIP(host);
   const found = family === 0 ? await resolve(host).catch(() => []) : [{ address: host, family }];
@@ -117,9 +151,9 @@ async function checkedAddresses(host: string, resolve: Resolve, isAllowed: Addre
 async function readBody(response: IncomingMessage, { maxBytes, onBytes }: BodyOptions): Promise<Buffer> {
   try {
     const { statusCode = 0, headers } = response;
-    if (statusCode !== 200) throw failed(`it was answered with status ${statusCode}`);
+    if (statusCode !== 200) throw failed(`its server responded with status ${statusCode}`);
     const encoding = headers['content-encoding'] ?? 'identity';
-    if (encoding !== 'identity') throw failed('the answer is compressed, which was not asked for');
+    if (encoding !== 'identity') throw failed('the response is compressed, which was not requested');
     if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes);
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -144,5 +178,8 @@ function failed(why: string, cause?: unknown): SearchError {
 }
 
 function tooLarge(maxBytes: number): SearchError {
-  return new SearchError('UPLOAD_TOO_LARGE', `The file at the URL is larger than ${maxBytes} bytes (--max-upload-bytes).`);
+  return new SearchError(
+    'UPLOAD_TOO_LARGE',
+    `The file at the URL is larger than ${maxBytes} bytes (--max-upload-bytes).`,
+  );
 }

@@ -1,71 +1,78 @@
-/**
- * Text drawn from a 5x7 bitmap font: captions of neighbour sheets and the overlay of a copy attack. Not a font file, so that the same
- * pixels come out on a machine without fonts.
- */
+/** Draws text in a 5x7 bitmap font, so that the pixels are the same on a machine without fonts. */
 
-/** Width of one character with its gap, and its height, in pixels at scale 1. */
+/** Width of a character with its gap, and its height, in pixels at scale 1. */
 export const CHARACTER_WIDTH = 6;
 export const CHARACTER_HEIGHT = 7;
 
-/** An RGB picture that can be drawn into. rgb: height x width x 3, 0..255. */
+/** A picture to draw into. rgb: height x width x 3, 0..255. */
 export type Canvas = { readonly width: number; readonly height: number; readonly rgb: Uint8Array };
 
 export type Colour = readonly [red: number, green: number, blue: number];
 
-/** Seven rows a glyph, one number 0..31 each, the highest bit leftmost. Small letters are drawn as capitals, unknown ones as a dot. */
-const GLYPHS: Readonly<Record<string, readonly number[]>> = {
-  A: [14, 17, 17, 31, 17, 17, 17],
-  B: [30, 17, 17, 30, 17, 17, 30],
-  C: [14, 17, 16, 16, 16, 17, 14],
-  D: [30, 17, 17, 17, 17, 17, 30],
-  E: [31, 16, 16, 30, 16, 16, 31],
-  F: [31, 16, 16, 30, 16, 16, 16],
-  G: [14, 17, 16, 23, 17, 17, 15],
-  H: [17, 17, 17, 31, 17, 17, 17],
-  I: [14, 4, 4, 4, 4, 4, 14],
-  J: [7, 2, 2, 2, 2, 18, 12],
-  K: [17, 18, 20, 24, 20, 18, 17],
-  L: [16, 16, 16, 16, 16, 16, 31],
-  M: [17, 27, 21, 21, 17, 17, 17],
-  N: [17, 25, 21, 19, 17, 17, 17],
-  O: [14, 17, 17, 17, 17, 17, 14],
-  P: [30, 17, 17, 30, 16, 16, 16],
-  Q: [14, 17, 17, 17, 21, 18, 13],
-  R: [30, 17, 17, 30, 20, 18, 17],
-  S: [15, 16, 16, 14, 1, 1, 30],
-  T: [31, 4, 4, 4, 4, 4, 4],
-  U: [17, 17, 17, 17, 17, 17, 14],
-  V: [17, 17, 17, 17, 17, 10, 4],
-  W: [17, 17, 17, 21, 21, 27, 17],
-  X: [17, 17, 10, 4, 10, 17, 17],
-  Y: [17, 17, 10, 4, 4, 4, 4],
-  Z: [31, 1, 2, 4, 8, 16, 31],
-  '0': [14, 17, 17, 17, 17, 17, 14],
-  '1': [4, 12, 4, 4, 4, 4, 14],
-  '2': [14, 17, 1, 6, 8, 16, 31],
-  '3': [31, 2, 4, 2, 1, 17, 14],
-  '4': [2, 6, 10, 18, 31, 2, 2],
-  '5': [31, 16, 30, 1, 1, 17, 14],
-  '6': [6, 8, 16, 30, 17, 17, 14],
-  '7': [31, 1, 2, 4, 8, 8, 8],
-  '8': [14, 17, 17, 14, 17, 17, 14],
-  '9': [14, 17, 17, 15, 1, 2, 12],
-  '.': [0, 0, 0, 0, 0, 12, 12],
-  '-': [0, 0, 0, 31, 0, 0, 0],
-  _: [0, 0, 0, 0, 0, 0, 31],
-  '%': [24, 25, 2, 4, 8, 19, 3],
-  ' ': [0, 0, 0, 0, 0, 0, 0],
+/**
+ * Seven rows per glyph, one base-32 digit each, highest bit leftmost. Lower case is drawn as upper case, an unknown
+ * character as a dot.
+ */
+const GLYPHS: Readonly<Record<string, string>> = {
+  A: 'ehhvhhh',
+  B: 'uhhuhhu',
+  C: 'ehggghe',
+  D: 'uhhhhhu',
+  E: 'vgguggv',
+  F: 'vgguggg',
+  G: 'ehgnhhf',
+  H: 'hhhvhhh',
+  I: 'e44444e',
+  J: '72222ic',
+  K: 'hikokih',
+  L: 'ggggggv',
+  M: 'hrllhhh',
+  N: 'hpljhhh',
+  O: 'ehhhhhe',
+  P: 'uhhuggg',
+  Q: 'ehhhlid',
+  R: 'uhhukih',
+  S: 'fgge11u',
+  T: 'v444444',
+  U: 'hhhhhhe',
+  V: 'hhhhha4',
+  W: 'hhhllrh',
+  X: 'hha4ahh',
+  Y: 'hha4444',
+  Z: 'v1248gv',
+  '0': 'ehhhhhe',
+  '1': '4c4444e',
+  '2': 'eh168gv',
+  '3': 'v2421he',
+  '4': '26aiv22',
+  '5': 'vgu11he',
+  '6': '68guhhe',
+  '7': 'v124888',
+  '8': 'ehhehhe',
+  '9': 'ehhf12c',
+  '.': '00000cc',
+  '-': '000v000',
+  _: '000000v',
+  '%': 'op248j3',
+  ' ': '0000000',
 };
-const UNKNOWN = [0, 0, 0, 4, 0, 0, 0] as const;
+const UNKNOWN = '0004000';
 
-/** Draws text with its top left corner at (left, top), each font pixel `scale` pixels wide; what falls outside is cut off. */
+/** Draws text with its top left corner at (left, top), `scale` pixels per font pixel, clipped to the canvas. */
 export function drawText(
   canvas: Canvas,
-  options: { readonly text: string; readonly left: number; readonly top: number; readonly scale: number; readonly colour: Colour },
+  options: {
+    readonly text: string;
+    readonly left: number;
+    readonly top: number;
+    readonly scale: number;
+    readonly colour: Colour;
+  },
 ): void {
   const { text, left, top, scale, colour } = options;
   [...text.toUpperCase()].forEach((character, place) => {
-    (GLYPHS[character] ?? UNKNOWN).forEach((bits, y) => {
+    [...(GLYPHS[character] ?? UNKNOWN)].forEach((row, y) => {
+      const bits = Number.parseInt(row, 32);
       for (let x = 0; x < 5; x++) {
         if ((bits >> (4 - x)) & 1) {
           fillRectangle(canvas, {
@@ -81,13 +88,20 @@ export function drawText(
   });
 }
 
-/** Fills a rectangle; what falls outside is cut off. */
+/** Fills a rectangle, clipped to the canvas. */
 export function fillRectangle(
   canvas: Canvas,
-  options: { readonly left: number; readonly top: number; readonly width: number; readonly height: number; readonly colour: Colour },
+  options: {
+    readonly left: number;
+    readonly top: number;
+    readonly width: number;
+    readonly height: number;
+    readonly colour: Colour;
+  },
 ): void {
   const { left, top, width, height, colour } = options;
   for (let y = Math.max(0, top); y < Math.min(canvas.height, top + height); y++) {
-    for (let x = Math.max(0, left); x < Math.min(canvas.width, left + width); x++) canvas.rgb.set(colour, (y * canvas.width + x) * 3);
+    for (let x = Math.max(0, left); x < Math.min(canvas.width, left + width); x++)
+      canvas.rgb.set(colour, (y * canvas.width + x) * 3);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The fixed set of edits that people make to pictures before they upload them again. Whether a copy so edited still finds its original
- * is what a reverse image search is for. The same bytes, attack and seed give the same bytes.
+ * The fixed set of edits that people make to pictures before they upload them again, to measure whether an edited copy
+ * still finds its original. The same bytes, attack and seed give the same bytes.
  */
 import sharp, { type Sharp } from 'sharp';
-import { seededRandom } from '../seeded-random.js';
+import { randomNormal, seededRandom } from '../seeded-random.js';
 import { CHARACTER_HEIGHT, CHARACTER_WIDTH, type Colour, drawText } from './bitmap-text.js';
 
 type Picture = { readonly width: number; readonly height: number; readonly rgb: Uint8Array };
@@ -12,7 +12,8 @@ type Edit = (picture: Picture, random: () => number) => Sharp;
 const EDITS = {
   'jpeg-60': (picture) => open(picture).jpeg({ quality: 60 }),
   'jpeg-40': (picture) => open(picture).jpeg({ quality: 40 }),
-  'half-size': (picture) => open(picture).resize(atLeastOne(picture.width / 2), atLeastOne(picture.height / 2), { fit: 'fill' }),
+  'half-size': (picture) =>
+    open(picture).resize(atLeastOne(picture.width / 2), atLeastOne(picture.height / 2), { fit: 'fill' }),
   'crop-90': (picture, random) => crop(picture, { area: 0.9, random }),
   'crop-70': (picture, random) => crop(picture, { area: 0.7, random }),
   'crop-50': (picture, random) => crop(picture, { area: 0.5, random }),
@@ -29,16 +30,16 @@ const EDITS = {
   noise: addNoise,
 } as const satisfies Readonly<Record<string, Edit>>;
 
-/** Name of one attack. crop-N keeps N % of the area, at a seeded place; the rest say what they do. */
+/** Name of an attack. crop-N keeps N % of the area, at a seeded position. */
 export type CopyAttack = keyof typeof EDITS;
 
-/** All attacks, mildest kinds first: the order of tables. */
+/** All attacks, mildest first: the order of tables. */
 // Object.keys forgets the literal keys; EDITS has no others.
 export const COPY_ATTACKS = Object.keys(EDITS) as readonly CopyAttack[];
 
 /**
- * The attacked image: JPEG for the jpeg attacks, else PNG, so that only the attack itself loses anything. bytes: any picture that sharp
- * reads; it is turned upright and laid on white first. seed: give each image its own.
+ * Returns the edited image: JPEG for the jpeg attacks, else PNG, so that nothing else is lossy. bytes: any picture that
+ * sharp reads, even in part; it is turned upright and flattened onto white first. seed: give each image its own.
  */
 export async function attackImage(options: {
   readonly bytes: Uint8Array;
@@ -46,7 +47,11 @@ export async function attackImage(options: {
   readonly seed: number;
 }): Promise<Uint8Array> {
   const { bytes, attack, seed } = options;
-  const upright = sharp(bytes).autoOrient().flatten({ background: 'white' }).toColourspace('srgb').removeAlpha();
+  const upright = sharp(bytes, { failOn: 'none' })
+    .autoOrient()
+    .flatten({ background: 'white' })
+    .toColourspace('srgb')
+    .removeAlpha();
   const { data, info } = await upright.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
   const edited = EDITS[attack]({ width: info.width, height: info.height, rgb: data }, seededRandom(seed, attack));
   return attack.startsWith('jpeg') ? await edited.toBuffer() : await edited.png({ compressionLevel: 1 }).toBuffer();
@@ -65,7 +70,7 @@ function crop(picture: Picture, options: { readonly area: number; readonly rando
   return open(picture).extract({ left, top, width, height });
 }
 
-/** A word across the picture, about two thirds as wide, light on dark so that it is seen on any ground. */
+/** A word over two thirds of the width, light with a dark shadow so that it is visible on any background. */
 function overlayText(picture: Picture, random: () => number): Sharp {
   const text = 'SAMPLE';
   const rgb = Uint8Array.from(picture.rgb);
@@ -90,7 +95,7 @@ function addBorder(picture: Picture, random: () => number): Sharp {
 function addNoise(picture: Picture, random: () => number): Sharp {
   const rgb = new Uint8ClampedArray(picture.rgb.length);
   for (let i = 0; i < rgb.length; i++) {
-    const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+    const normal = randomNormal(random);
     rgb[i] = picture.rgb[i]! + 20 * normal;
   }
   return open({ ...picture, rgb: new Uint8Array(rgb.buffer) });

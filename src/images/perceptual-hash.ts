@@ -1,7 +1,8 @@
 /**
- * PDQ, Meta's 256-bit perceptual hash: blur to 64x64 luminance, the 16x16 lowest frequencies of its cosine transform (without the
- * constant one), one bit each: above their median or not. Source: "The TMK+PDF Video-Hashing Algorithm and the PDQ Image-Hashing
- * Algorithm" and the reference code, github.com/facebook/ThreatExchange, folder pdq (2019).
+ * PDQ, Meta's 256-bit perceptual hash: blur to 64x64 luminance, take the 16x16 lowest frequencies of its cosine
+ * transform (without the constant one); a bit says whether a coefficient is above their median. Source: "The TMK+PDF
+ * Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm" and the reference code,
+ * github.com/facebook/ThreatExchange, folder pdq (2019).
  */
 import type { Pixels } from './pixels.js';
 
@@ -9,39 +10,51 @@ import type { Pixels } from './pixels.js';
 export type PerceptualHash = {
   /** 256 bits in 32 bytes, in the order of the reference's hexadecimal form (highest frequency first). */
   readonly hash: Uint8Array;
-  /** 0..100, how much detail the picture has. Below {@link PERCEPTUAL_HASH_QUALITY_MIN} the hash says little: a flat picture matches any. */
+  /**
+   * 0..100: the picture's detail. Below {@link PERCEPTUAL_HASH_QUALITY_MIN} the hash is unreliable: a flat picture
+   * matches any.
+   */
   readonly quality: number;
 };
 
-/** Hashes at most this many bits of 256 apart are the same picture; the threshold that PDQ's authors recommend. */
+/**
+ * Hashes that differ in at most this many of 256 bits are of one picture; the threshold recommended by PDQ's authors.
+ */
 export const PERCEPTUAL_HASH_THRESHOLD = 31;
 
 /** PDQ's authors advise to disregard hashes of a quality below this. */
 export const PERCEPTUAL_HASH_QUALITY_MIN = 50;
 
-/** The ways a picture can be turned by quarters and mirrored. Turns are anticlockwise, as in the reference's own tests. */
-export const DIHEDRAL_VARIANTS = ['original', 'rotate90', 'rotate180', 'rotate270', 'flipX', 'flipY', 'flipPlus1', 'flipMinus1'] as const;
+/**
+ * The eight turns and mirrors of a picture (the dihedral group). Turns are anticlockwise, as in the reference's tests.
+ */
+export const DIHEDRAL_VARIANTS = [
+  'original',
+  'rotate90',
+  'rotate180',
+  'rotate270',
+  'flipX',
+  'flipY',
+  'flipPlus1',
+  'flipMinus1',
+] as const;
 export type DihedralVariant = (typeof DIHEDRAL_VARIANTS)[number];
 
-/** Hash of a picture as it is. Pictures under 5 pixels either way have the all-zero hash and quality 0, as in the reference. */
+/** Hash of a picture. Pictures with a side under 5 pixels have the all-zero hash and quality 0, as in the reference. */
 export function perceptualHash(pixels: Pixels): PerceptualHash {
-  if (Math.min(pixels.width, pixels.height) < HASHABLE_SIDE_MIN) return { hash: new Uint8Array(HASH_BYTES), quality: 0 };
+  if (Math.min(pixels.width, pixels.height) < HASHABLE_SIDE_MIN)
+    return { hash: new Uint8Array(HASH_BYTES), quality: 0 };
   const blurred = blurTo64(pixels);
   return { hash: bitsAboveMedian(lowFrequencies(blurred)), quality: detail(blurred) };
 }
 
-/** Hashes of one picture turned and mirrored in all ways. */
+/** Hash of each {@link DihedralVariant} of one picture. */
 export type DihedralHashes = Readonly<Record<DihedralVariant, Uint8Array>>;
 
 /**
- * Hashes of all eight {@link DIHEDRAL_VARIANTS} of a picture, from one transform, since turning a picture only permutes and negates its
- * frequencies. Compare a query's eight with stored ones to find turned and mirrored copies.
+ * The hash of a picture with those of its turns and mirrors, from one transform: turning a picture only permutes and
+ * negates its frequencies. Compare a query's eight with stored ones to find turned and mirrored copies.
  */
-export function dihedralHashes(pixels: Pixels): DihedralHashes {
-  return perceptualHashes(pixels).variants;
-}
-
-/** The hash of a picture with those of its turns and mirrors, for little more than the price of the one. */
 export function perceptualHashes(pixels: Pixels): PerceptualHash & { readonly variants: DihedralHashes } {
   if (Math.min(pixels.width, pixels.height) < HASHABLE_SIDE_MIN) {
     return { hash: new Uint8Array(HASH_BYTES), quality: 0, variants: variantsOf(undefined) };
@@ -58,12 +71,15 @@ function variantsOf(frequencies: Float64Array | undefined): DihedralHashes {
     for (let row = 0; row < FREQUENCIES; row++) {
       for (let column = 0; column < FREQUENCIES; column++) {
         const value = frequencies[row * FREQUENCIES + column]!;
-        turned[isTransposed ? column * FREQUENCIES + row : row * FREQUENCIES + column] = sign(row, column) ? -value : value;
+        turned[isTransposed ? column * FREQUENCIES + row : row * FREQUENCIES + column] = sign(row, column)
+          ? -value
+          : value;
       }
     }
     return bitsAboveMedian(turned);
   };
-  const isEven = (index: number) => index % 2 === 0; // slots start at frequency 1, so even slots are the antisymmetric waves
+  // slots start at frequency 1, so even slots are the antisymmetric waves
+  const isEven = (index: number) => index % 2 === 0;
   return {
     original: variant(false, () => false),
     rotate90: variant(true, (_, column) => isEven(column)),
@@ -94,12 +110,12 @@ const SIDE = 64;
 const FREQUENCIES = 16;
 
 /**
- * Luminance, two passes of a box filter each way and every n-th sample: [64, 64]. The passes are linear and separable, so one sparse
- * filter per axis does all of it and evaluates only the samples that are kept.
+ * Luminance after two passes of a box filter along each axis, sampled at [64, 64]. The passes are linear and separable,
+ * so one sparse filter per axis computes only the samples.
  */
 function blurTo64({ rgb, width, height }: Pixels): Float64Array {
-  // Down first: whole rows are added to each other, the tightest of loops for the larger part of the work. Few rows go into two samples, so that
-  // their luminance is made where it is used.
+  // Columns first: adding whole rows is the tightest loop. Few rows go into two samples, so luminance is computed where
+  // it is used.
   const down = blurFilter(height);
   const blurredDown = new Float64Array(SIDE * width);
   for (let i = 0; i < SIDE; i++) {
@@ -121,7 +137,7 @@ function blurTo64({ rgb, width, height }: Pixels): Float64Array {
   return blurred;
 }
 
-/** Adds the luminance of row y, weighed, to `into` from `at` on. */
+/** Adds the weighted luminance of row y to `into`, from index `at` on. */
 function addLuminance(row: {
   readonly rgb: Uint8Array;
   readonly width: number;
@@ -137,8 +153,8 @@ function addLuminance(row: {
 }
 
 /**
- * Sparse rows: sample i is the sum over t < lengths[i] of weights[i * stride + t] x input[starts[i] + t].
- * One array holds all rows: an array for each would be 128 buffers outside of V8's heap for every picture, which its collector pays dearly for.
+ * Sparse rows: sample i is the sum over t < lengths[i] of weights[i * stride + t] x input[starts[i] + t]. One array for
+ * all rows, since buffers outside of V8's heap are dear to collect.
  */
 type BlurFilter = {
   readonly starts: Int32Array;
@@ -147,7 +163,7 @@ type BlurFilter = {
   readonly weights: Float64Array;
 };
 
-/** Two box passes over `length` inputs, taken at the 64 samples. A box at the border averages what is inside. */
+/** Two box passes over `length` inputs, at the 64 samples. A box at the border averages the inputs inside. */
 function blurFilter(length: number): BlurFilter {
   const window = Math.ceil(length / (2 * SIDE));
   const after = Math.floor(window / 2);
@@ -208,7 +224,10 @@ function bitsAboveMedian(frequencies: Float64Array): Uint8Array {
   return hash;
 }
 
-/** The reference's quality: how many hundredths of the range neighbouring samples differ by, in whole ones, over 90. */
+/**
+ * The reference's quality: the sum of differences of neighbouring samples, each in whole hundredths of the range,
+ * over 90.
+ */
 function detail(blurred: Float64Array): number {
   let sum = 0;
   const step = (a: number, b: number) => Math.abs(Math.trunc(((blurred[a]! - blurred[b]!) * 100) / 255));

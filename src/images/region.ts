@@ -1,17 +1,24 @@
 import { SearchError } from '../errors.js';
+import type { DihedralVariant } from './perceptual-hash.js';
 import type { Pixels } from './pixels.js';
 import type { Preprocessing } from './preprocessing.js';
+import { type InputWindow, inputWindow, type Size } from './resample.js';
+import type { Sketch } from './sketch.js';
 
-/** A rectangle of a picture, in fractions of its upright width and height: x and y of its upper left corner, all of it within 0..1. */
+/**
+ * A rectangle of a picture, in fractions of its upright width and height: x and y of its upper left corner, all of it
+ * within 0..1.
+ */
 export type Region = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
 
-/** Rounding of decimal fractions (0.7 + 0.3) may leave a region this far outside. */
+/** Rounding of decimal fractions (0.7 + 0.3) may put a region this far outside. */
 const TOLERANCE = 1e-6;
 
-/** The region, or INVALID_REQUEST where it is empty, not finite, or reaches out of the picture. */
+/** Returns the region. Throws INVALID_REQUEST where it is empty, not finite or not within the picture. */
 export function checkedRegion(region: Region): Region {
   const { x, y, width, height } = region;
-  const isWithin = (start: number, length: number): boolean => start >= 0 && length > 0 && start + length <= 1 + TOLERANCE; // false for NaN
+  const isWithin = (start: number, length: number): boolean =>
+    start >= 0 && length > 0 && start + length <= 1 + TOLERANCE; // false for NaN
   if (!isWithin(x, width) || !isWithin(y, height)) {
     throw new SearchError(
       'INVALID_REQUEST',
@@ -39,27 +46,88 @@ function span(fraction: number, share: number, pixels: number): { readonly start
   return { start, length: end - start };
 }
 
-/**
- * What a region of an encoder's input shows of the upright picture: the input is the middle of it (`cover`), all of it in a border (`contain`) or all of it
- * (`stretch`). Clipped to the picture.
- */
+/** Maps a region of an encoder's input to the upright picture, by the preprocessing's fit. Clipped to the picture. */
 export function pictureRegion(
   region: Region,
   of: {
-    readonly preprocessing: Pick<Preprocessing, 'width' | 'height' | 'fit'>;
+    readonly preprocessing: Pick<Preprocessing, 'width' | 'height' | 'fit' | 'resize'>;
     readonly picture: { readonly width: number; readonly height: number };
   },
 ): Region {
   const { preprocessing, picture } = of;
-  if (preprocessing.fit === 'stretch') return region;
-  const scales = [preprocessing.width / picture.width, preprocessing.height / picture.height];
-  const scale = preprocessing.fit === 'cover' ? Math.max(...scales) : Math.min(...scales);
-  const along = (start: number, length: number, input: number, whole: number): readonly [number, number] => {
-    const share = input / (whole * scale); // of the picture that the input is long
-    const toPicture = (at: number): number => Math.min(1, Math.max(0, 0.5 + (at - 0.5) * share));
-    return [toPicture(start), toPicture(start + length) - toPicture(start)];
+  const { fit, resize } = preprocessing;
+  if (fit === 'stretch' && resize === undefined) return region;
+  const { resized, left, top } =
+    resize === undefined ? fittedWindow(picture, preprocessing) : inputWindow(picture, preprocessing, resize);
+  const along = (start: number, length: number, toPicture: (at: number) => number): readonly [number, number] => {
+    const [from, to] = [start, start + length].map((at) => Math.min(1, Math.max(0, toPicture(at)))) as [number, number];
+    return [from, to - from];
   };
-  const [x, width] = along(region.x, region.width, preprocessing.width, picture.width);
-  const [y, height] = along(region.y, region.height, preprocessing.height, picture.height);
+  const [x, width] = along(region.x, region.width, (at) => (left + at * preprocessing.width) / resized.width);
+  const [y, height] = along(region.y, region.height, (at) => (top + at * preprocessing.height) / resized.height);
   return { x, y, width, height };
 }
+
+/** The window of `fit`, not rounded to whole pixels. */
+function fittedWindow(
+  picture: Size,
+  { width, height, fit }: Pick<Preprocessing, 'width' | 'height' | 'fit'>,
+): InputWindow {
+  const scales = [width / picture.width, height / picture.height];
+  const scale = fit === 'cover' ? Math.max(...scales) : Math.min(...scales);
+  const resized = { width: picture.width * scale, height: picture.height * scale };
+  return { resized, left: (resized.width - width) / 2, top: (resized.height - height) / 2 };
+}
+
+/** The picture turned (anticlockwise) or mirrored: flipX exchanges top and bottom, flipY left and right. */
+export function turnPixels({ rgb, ...size }: Pixels, variant: DihedralVariant): Pixels {
+  const { bytes, width, height } = turnBytes({ ...size, bytes: rgb, channels: 3 }, variant);
+  return { width, height, rgb: bytes };
+}
+
+/** The sketch turned or mirrored, as {@link turnPixels} does. */
+export function turnSketch({ grey, ...size }: Sketch, variant: DihedralVariant): Sketch {
+  const { bytes, width, height } = turnBytes({ ...size, bytes: grey, channels: 1 }, variant);
+  return { width, height, grey: bytes };
+}
+
+type Raster = {
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: Uint8Array;
+  readonly channels: number;
+};
+
+function turnBytes(picture: Raster, variant: DihedralVariant): Raster {
+  if (variant === 'original') return picture;
+  const { channels } = picture;
+  const { isTransposed, fromRight, fromBottom } = READING[variant];
+  const [width, height] = isTransposed ? [picture.height, picture.width] : [picture.width, picture.height];
+  const bytes = new Uint8Array(width * height * channels);
+  let to = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [row, column] = isTransposed ? [x, y] : [y, x];
+      const line = fromBottom ? picture.height - 1 - row : row;
+      const from = (line * picture.width + (fromRight ? picture.width - 1 - column : column)) * channels;
+      for (let channel = 0; channel < channels; channel++) bytes[to++] = picture.bytes[from + channel]!;
+    }
+  }
+  return { width, height, bytes, channels };
+}
+
+type Reading = { readonly isTransposed: boolean; readonly fromRight: boolean; readonly fromBottom: boolean };
+
+/**
+ * How to find the source pixel of an output pixel: exchange row and column, then count columns from the right, rows
+ * from the bottom.
+ */
+const READING: Readonly<Record<Exclude<DihedralVariant, 'original'>, Reading>> = {
+  rotate90: { isTransposed: true, fromRight: true, fromBottom: false },
+  rotate180: { isTransposed: false, fromRight: true, fromBottom: true },
+  rotate270: { isTransposed: true, fromRight: false, fromBottom: true },
+  flipX: { isTransposed: false, fromRight: false, fromBottom: true },
+  flipY: { isTransposed: false, fromRight: true, fromBottom: false },
+  flipPlus1: { isTransposed: true, fromRight: false, fromBottom: false },
+  flipMinus1: { isTransposed: true, fromRight: true, fromBottom: true },
+};

@@ -1,24 +1,26 @@
 import { mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { flushFolder } from '../catalogue/index-file.js';
+import { flushFolder } from '../atomic-write.js';
 import { SearchError } from '../errors.js';
 
-/** Bounds of the spool. */
-export type SpoolOptions = {
-  /** Made when it is needed, on the disk of the data folder. */
+type SpoolOptions = {
+  /** Created on first use. */
   readonly folder: string;
   /** Largest archive. */
   readonly bytesMax: number;
-  /** Disk that is left free for the catalogue. */
+  /** Disk space that is left free for the catalogue. */
   readonly reserveBytes: number;
+  /** An archive that arrives more slowly than this for `windowMs` is refused. */
+  readonly bytesPerSecondMin: number;
+  readonly windowMs: number;
 };
 
-/** How often free space is looked at while an archive arrives. */
-const LOOK_EVERY_BYTES = 8 * 1024 * 1024;
+/** Free space is checked this often while an archive arrives. */
+const CHECK_EVERY_BYTES = 8 * 1024 * 1024;
 const ENDING = '.archive';
 const UNFINISHED = '.tmp';
 
-/** Uploaded archives on disk, each under the id of its job and no name that a stranger chose. A file that has its name is whole and flushed. */
+/** Uploaded archives on disk, each named by the id of its job. A file with its final name is complete and flushed. */
 export class ArchiveSpool {
   readonly #options: SpoolOptions;
 
@@ -27,28 +29,34 @@ export class ArchiveSpool {
   }
 
   pathOf(id: string): string {
-    if (!/^[\w-]{1,64}$/.test(id)) throw new Error(`${id} is no id of a job. This is a bug.`);
+    if (!/^[\w-]{1,64}$/.test(id)) throw new Error(`${id} is not the id of a job. This is a bug.`);
     return join(this.#options.folder, `${id}${ENDING}`);
   }
 
-  /** Writes a body to disk. Rejects with UPLOAD_TOO_LARGE, DISK_FULL, or as the body does; nothing is left of it then. */
-  async receive(id: string, body: AsyncIterable<unknown>): Promise<void> {
+  /**
+   * Writes a body to disk. Rejects with UPLOAD_TOO_LARGE, REQUEST_TIMEOUT, DISK_FULL, as the body does, or as the
+   * signal says, and then leaves no file.
+   */
+  async receive(id: string, body: AsyncIterable<unknown>, signal?: AbortSignal): Promise<void> {
     const { folder, bytesMax } = this.#options;
     const path = this.pathOf(id);
     await mkdir(folder, { recursive: true });
-    await this.#refuseWithoutRoom();
+    await this.#requireFreeSpace();
     const file = await open(`${path}${UNFINISHED}`, 'wx', 0o600);
     try {
       let bytes = 0;
-      let lookAt = LOOK_EVERY_BYTES;
-      for await (const chunk of body) {
+      let checkAt = CHECK_EVERY_BYTES;
+      for await (const chunk of this.#inTime(body, signal)) {
         if (!(chunk instanceof Uint8Array)) throw new Error('A body gave text instead of bytes. This is a bug.');
         bytes += chunk.length;
         if (bytes > bytesMax)
-          throw new SearchError('UPLOAD_TOO_LARGE', `The archive is larger than ${bytesMax} bytes (--import-max-archive-bytes).`);
-        if (bytes >= lookAt) {
-          await this.#refuseWithoutRoom();
-          lookAt = bytes + LOOK_EVERY_BYTES;
+          throw new SearchError(
+            'UPLOAD_TOO_LARGE',
+            `The archive is larger than ${bytesMax} bytes (--import-max-archive-bytes).`,
+          );
+        if (bytes >= checkAt) {
+          await this.#requireFreeSpace();
+          checkAt = bytes + CHECK_EVERY_BYTES;
         }
         await file.writeFile(chunk);
       }
@@ -57,9 +65,41 @@ export class ArchiveSpool {
       await rename(`${path}${UNFINISHED}`, path);
       flushFolder(folder);
     } catch (error) {
-      await file.close().catch(() => {}); // closed already where the flush or the rename failed
+      await file.close().catch(() => {}); // It is closed where the rename failed.
       await rm(`${path}${UNFINISHED}`, { force: true });
       throw asDiskFull(error, folder);
+    }
+  }
+
+  /** The chunks of a body; throws where it arrives too slowly, or as the signal says. */
+  async *#inTime(body: AsyncIterable<unknown>, signal: AbortSignal | undefined): AsyncGenerator<unknown, void> {
+    const { bytesPerSecondMin, windowMs } = this.#options;
+    const chunks = body[Symbol.asyncIterator]();
+    let bytesInWindow = 0;
+    let giveUp = (_reason: unknown): void => {};
+    const onAbort = (): void => giveUp(signal?.reason);
+    const interval = setInterval(() => {
+      if (bytesInWindow < (bytesPerSecondMin * windowMs) / 1000)
+        giveUp(
+          new SearchError('REQUEST_TIMEOUT', `The archive arrives at less than ${bytesPerSecondMin} bytes a second.`),
+        );
+      bytesInWindow = 0;
+    }, windowMs);
+    signal?.addEventListener('abort', onAbort);
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const next = await new Promise<IteratorResult<unknown>>((resolve, reject) => {
+          giveUp = reject;
+          chunks.next().then(resolve, reject);
+        });
+        if (next.done === true) return;
+        if (next.value instanceof Uint8Array) bytesInWindow += next.value.length;
+        yield next.value;
+      }
+    } finally {
+      clearInterval(interval);
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
@@ -71,22 +111,25 @@ export class ArchiveSpool {
     await rm(this.pathOf(id), { force: true });
   }
 
-  /** Removes what a kill left: unfinished uploads, and archives of jobs that are none. To be called by who holds the data folder, while nothing is received. */
+  /**
+   * Removes what a crash left: unfinished uploads, and archives without a job. Call it before archives are received.
+   */
   async sweep(isKnown: (id: string) => boolean): Promise<void> {
     const names = await readdir(this.#options.folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return [];
       throw error;
     });
     for (const name of names) {
-      const isWanted = name.endsWith(ENDING) && isKnown(name.slice(0, -ENDING.length));
-      if (!isWanted) await rm(join(this.#options.folder, name), { force: true });
+      const isNeeded = name.endsWith(ENDING) && isKnown(name.slice(0, -ENDING.length));
+      if (!isNeeded) await rm(join(this.#options.folder, name), { force: true });
     }
   }
 
-  async #refuseWithoutRoom(): Promise<void> {
+  async #requireFreeSpace(): Promise<void> {
     const { folder, reserveBytes } = this.#options;
     const { bavail, bsize } = await statfs(folder);
-    if (bavail * bsize < reserveBytes) throw new SearchError('DISK_FULL', `Less than ${reserveBytes} bytes are free in ${folder}.`);
+    if (bavail * bsize < reserveBytes)
+      throw new SearchError('DISK_FULL', `Less than ${reserveBytes} bytes are free in ${folder}.`);
   }
 }
 

@@ -1,11 +1,22 @@
-/** The work of one job, from where it stands to its end: find the pictures, store those that wait. A stop at any moment is gone on from later. */
+/**
+ * Runs one import job to its end: lists the pictures of its source, then stores those that wait. A job that is stopped
+ * at any moment can be run again.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ImportChange, ImportError, ImportItem, ImportLedger, ImportRecord } from '../catalogue/import-records.js';
+import type {
+  ImportChange,
+  ImportError,
+  ImportItem,
+  ImportLedger,
+  ImportRecord,
+} from '../catalogue/imports/import-records.js';
 import { SearchError } from '../errors.js';
-import { openSource, type SourceParts, type SourcePicture } from './import-source.js';
-import type { Places } from './places.js';
+import type { SkipCounts } from '../picture-files.js';
+import { forEachFile } from './for-each-file.js';
+import { openJobSource, type SourceParts, type SourcePicture } from './import-source.js';
+import type { Permits } from './permits.js';
 
-/** A picture of a job on its way into the catalogue. */
+/** A picture of a job, to be stored. */
 export type ImportedPicture = {
   readonly job: Pick<ImportRecord, 'id' | 'collection' | 'kind'>;
   readonly item: ImportItem;
@@ -16,35 +27,48 @@ export type ImportedPicture = {
 /** What a run needs of the service around it. */
 export type RunParts = SourceParts & {
   readonly ledger: ImportLedger;
-  /** Pictures on their way at once, of all jobs together. */
-  readonly places: Places;
-  /** Stores a picture and settles it as added, in one transaction; answers exists where it was there. Rejects with SearchErrors. */
+  /** Bounds the pictures in progress, of all jobs together. */
+  readonly permits: Permits;
+  /**
+   * Stores a picture and counts it as added in one transaction; resolves with `exists` where it was stored before.
+   * Rejects with SearchErrors.
+   */
   readonly addPicture: (picture: ImportedPicture) => Promise<'added' | 'exists'>;
-  /** Waits a moment while requests are busy: they go first. */
-  readonly giveWay: (signal: AbortSignal) => Promise<void>;
-  readonly onChange: (id: string, record?: ImportRecord) => void;
+  /** Waits a moment while requests are in progress: they have priority. */
+  readonly yieldToRequests: (signal: AbortSignal) => Promise<void>;
+  /** Charges one picture to the quota of a caller; returns 0, or the seconds until the quota allows it. */
+  readonly charge: (caller: string) => number;
+  readonly onChange: (id: string) => void;
   readonly onSettled: (outcome: 'added' | 'existing' | 'failed') => void;
 };
 
-/** Told what a running job waits for, or that it goes on. */
-export type OnWaiting = (reason: ImportError | null) => void;
+/** Called with the reason when a running job waits, and with null when it goes on. */
+type OnWaiting = (reason: ImportError | null) => void;
 
-const FOUND_AT_ONCE = 500;
+const LISTED_AT_ONCE = 500;
 const WAITING_AT_ONCE = 200;
-/** Trouble that passes: the job waits, however long it takes. */
-const WAITS: readonly string[] = ['OVERLOADED', 'DISK_FULL'];
-/** Trouble that may be the machine's or this picture's own: how often it is tried. */
-const ATTEMPTS: { readonly [code: string]: number } = { DECODER_FAILED: 3, ENCODER_FAILED: 3, DEADLINE_EXCEEDED: 3, DECODE_TIMEOUT: 2 };
+/** Errors that pass without help: the job waits as long as they last. */
+const WAITED_FOR: readonly string[] = ['OVERLOADED', 'DISK_FULL'];
+/** Errors that may come from the machine or from the picture: how often it is tried. */
+const ATTEMPTS: { readonly [code: string]: number } = {
+  DECODER_FAILED: 3,
+  ENCODER_FAILED: 3,
+  DEADLINE_EXCEEDED: 3,
+  DECODE_TIMEOUT: 2,
+};
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5000;
 
-/** Resolves when the job has ended and that is written down; rejects with the signal's reason where it was stopped, the job as it stands. */
+/**
+ * Resolves when the job has ended and its end is stored. Rejects with the reason of the signal where it is stopped: the
+ * job keeps its state.
+ */
 export async function runImport(
   job: ImportRecord,
   parts: RunParts,
-  options: { readonly signal: AbortSignal; readonly onWaiting: OnWaiting },
+  options: { readonly caller: string; readonly signal: AbortSignal; readonly onWaiting: OnWaiting },
 ): Promise<void> {
-  const { signal, onWaiting } = options;
+  const { caller, signal, onWaiting } = options;
   const { ledger, onChange, toError } = parts;
 
   const change = async (wanted: ImportChange): Promise<ImportRecord> => {
@@ -52,7 +76,7 @@ export async function runImport(
       try {
         const record = await ledger.changeImport(wanted);
         if (record === undefined) throw new Error(`Job ${job.id} was forgotten while it ran. This is a bug.`);
-        onChange(job.id, record);
+        onChange(job.id);
         return record;
       } catch (error) {
         await waitOut(error, attempt);
@@ -60,29 +84,30 @@ export async function runImport(
     }
   };
 
-  /** Rethrows what does not pass by itself. */
+  /** Pauses after an error that passes without help; rethrows all others. */
   const waitOut = async (error: unknown, attempt: number): Promise<void> => {
     signal.throwIfAborted();
-    if (!(error instanceof SearchError) || !WAITS.includes(error.code)) throw error;
+    if (!(error instanceof SearchError) || !WAITED_FOR.includes(error.code)) throw error;
     onWaiting(toError(error));
     await pause(attempt, signal);
     onWaiting(null);
   };
 
-  const source = openSource(job, parts, signal);
+  const source = openJobSource(job, parts, signal);
 
-  const find = async (): Promise<void> => {
-    if (source.found === undefined) throw new Error(`Job ${job.id} was made without its pictures. This is a bug.`);
+  const list = async (): Promise<void> => {
+    if (source.list === undefined) throw new Error(`Job ${job.id} was made without its pictures. This is a bug.`);
     await change({ kind: 'relist', id: job.id });
     let items: { readonly name: string; readonly error?: ImportError }[] = [];
-    for await (const item of source.found()) {
+    const skipped: SkipCounts = {};
+    for await (const item of source.list(skipped)) {
       signal.throwIfAborted();
-      if (items.push(item) < FOUND_AT_ONCE) continue;
+      if (items.push(item) < LISTED_AT_ONCE) continue;
       await change({ kind: 'found', id: job.id, items });
       items = [];
     }
     if (items.length > 0) await change({ kind: 'found', id: job.id, items });
-    await change({ kind: 'listed', id: job.id });
+    await change({ kind: 'listed', id: job.id, skipped });
   };
 
   async function* waiting(): AsyncGenerator<ImportItem, void> {
@@ -122,43 +147,30 @@ export async function runImport(
       } catch (error) {
         signal.throwIfAborted();
         const { code } = toError(error);
-        if (WAITS.includes(code)) await waitOut(error, attempt);
+        if (WAITED_FOR.includes(code)) await waitOut(error, attempt);
         else if (attempt < (ATTEMPTS[code] ?? 1)) await pause(attempt, signal);
         else return await settle(picture, toError(error));
       }
     }
   };
 
-  const work = async (): Promise<void> => {
-    const tasks = new Set<Promise<void>>();
-    let failure: { readonly error: unknown } | undefined;
-    try {
-      for await (const picture of source.pictures(waiting())) {
-        const free = await parts.places.take(signal);
-        await parts.giveWay(signal);
-        const reading = picture.read();
-        // Waited for where the source can give only one at a time; what it rejects with is the picture's failure.
-        if (source.isSequential) await reading.catch(() => {});
-        const task = store(picture, reading)
-          .catch((error: unknown) => {
-            failure ??= { error };
-          })
-          .finally(() => {
-            free();
-            tasks.delete(task);
-          });
-        tasks.add(task);
-        if (failure !== undefined) break;
-      }
-    } finally {
-      await Promise.all(tasks);
+  const before = async (): Promise<void> => {
+    for (let seconds = parts.charge(caller); seconds > 0; seconds = parts.charge(caller)) {
+      onWaiting(
+        toError(new SearchError('RATE_LIMITED', 'The import waits for the quota of its caller (--rate-limit).')),
+      );
+      await sleep(seconds * 1000, undefined, { signal });
+      onWaiting(null);
     }
-    if (failure !== undefined) throw failure.error;
+    await parts.yieldToRequests(signal);
   };
 
   try {
-    if (!job.isListed) await find();
-    await work();
+    if (!job.isListed) await list();
+    const { permits } = parts;
+    const { isSequential } = source;
+    const files = source.pictures(waiting());
+    await forEachFile({ files, isSequential, permits, caller, signal, before, work: store });
   } catch (error) {
     signal.throwIfAborted();
     await change({ kind: 'finish', id: job.id, status: 'failed', error: toError(error) });
@@ -167,11 +179,18 @@ export async function runImport(
   signal.throwIfAborted();
   const last = await ledger.readImports({ kind: 'one', id: job.id });
   const isWhole = (last?.counts.waiting ?? 0) === 0;
-  // A source that gives less than it did when its pictures were found has changed in between.
+  // A source that has fewer pictures than it listed has changed in between.
   const gone = new SearchError('IMPORT_SOURCE_GONE', 'The source no longer holds this picture.');
-  await change({ kind: 'finish', id: job.id, status: isWhole ? 'done' : 'failed', ...(!isWhole && { error: toError(gone) }) });
+  await change({
+    kind: 'finish',
+    id: job.id,
+    status: isWhole ? 'done' : 'failed',
+    ...(!isWhole && { error: toError(gone) }),
+  });
 }
 
 async function pause(attempt: number, signal: AbortSignal): Promise<void> {
-  await sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1)), undefined, { signal }).catch(() => signal.throwIfAborted());
+  await sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1)), undefined, { signal }).catch(() =>
+    signal.throwIfAborted(),
+  );
 }

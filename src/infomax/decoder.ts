@@ -1,26 +1,37 @@
 /**
- * The way back from a code to an image, for the baselines that learn by reconstruction (autoencoder, VAE): what the article argues against, on
- * the same trunk, so that it can be measured. B: batch, D: code size, C: channels.
+ * The decoder of the reconstruction baselines (autoencoder, VAE), on the same trunk as the method that they are
+ * compared with. B: batch, D: code size, C: channels.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Random } from '../seeded-random.js';
 import { BATCH_NORM, mapShape, type NetworkSpec } from './network.js';
-import { constantValue, dense, denseValues, glorotUniform, type InitialValues, parameter, type Tensors } from './parameters.js';
-import type { Random } from './random.js';
+import {
+  constantValue,
+  dense,
+  denseValues,
+  glorotUniform,
+  type InitialValues,
+  parameter,
+  type Tensors,
+} from './parameters.js';
 
 /** One transposed convolution: its stride, and channels in and out. */
-type Rise = { readonly stride: number; readonly inputs: number; readonly outputs: number };
+type UpsampleStage = { readonly stride: number; readonly inputs: number; readonly outputs: number };
 
-/** Taps on each side: a multiple of the stride, so that every pixel is reached by equally many (no checkerboard). */
+/** Kernel size per unit of stride: a multiple of the stride avoids checkerboard patterns. */
 const KERNEL_PER_STRIDE = 2;
 
-/** First values: a dense layer to the size of the encoder's last map, then the encoder's pooling stages backwards. */
+/**
+ * Initial parameters: a dense layer to the size of the encoder's last map, then the encoder's pooling stages in
+ * reverse.
+ */
 export function decoderParameters(spec: NetworkSpec, random: Random): InitialValues {
-  const { height, width, channels } = seedOf(spec);
+  const { height, width, channels } = bottleneckShape(spec);
   const values: Record<string, InitialValues[string]> = {
     ...denseValues('decoder.dense', { inputs: spec.codeSize, outputs: height * width * channels }, random),
     ...normValues('decoder.dense', channels),
   };
-  const rises = risesOf(spec);
+  const rises = upsampleStages(spec);
   for (const [index, { stride, inputs, outputs }] of rises.entries()) {
     const kernel = KERNEL_PER_STRIDE * stride;
     values[`decoder.stage${index}.filter`] = glorotUniform([kernel, kernel, outputs, inputs], random);
@@ -30,13 +41,20 @@ export function decoderParameters(spec: NetworkSpec, random: Random): InitialVal
   return values;
 }
 
-/** Codes [B, D] to images [B, H, W, channels] on the preprocessed scale: batch norm (the batch's own statistics) and LeakyReLU between transposed convolutions. */
+/**
+ * Codes [B, D] to images [B, H, W, channels] on the preprocessed scale: batch norm (the batch's own statistics) and
+ * LeakyReLU between transposed convolutions.
+ */
 export function decode(spec: NetworkSpec, parameters: Tensors, codes: tf.Tensor2D): tf.Tensor4D {
   const batch = codes.shape[0];
-  const { height, width, channels } = seedOf(spec);
-  const active = (x: tf.Tensor, name: string): tf.Tensor4D => tf.leakyRelu(normalised(x, parameters, name), spec.leak) as tf.Tensor4D;
-  let x = active(tf.reshape(dense(codes, parameters, 'decoder.dense'), [batch, height, width, channels]), 'decoder.dense');
-  const rises = risesOf(spec);
+  const { height, width, channels } = bottleneckShape(spec);
+  const active = (x: tf.Tensor, name: string): tf.Tensor4D =>
+    tf.leakyRelu(normalised(x, parameters, name), spec.leak) as tf.Tensor4D;
+  let x = active(
+    tf.reshape(dense(codes, parameters, 'decoder.dense'), [batch, height, width, channels]),
+    'decoder.dense',
+  );
+  const rises = upsampleStages(spec);
   for (const [index, { stride, outputs }] of rises.entries()) {
     const name = `decoder.stage${index}`;
     const [, rows, columns] = x.shape;
@@ -59,12 +77,15 @@ export function isReversible({ image, stages }: NetworkSpec): boolean {
 }
 
 /** The last stage's map, from which the decoder rises. */
-function seedOf(spec: NetworkSpec): ReturnType<typeof mapShape> {
+function bottleneckShape(spec: NetworkSpec): ReturnType<typeof mapShape> {
   return mapShape({ ...spec, mapStages: spec.stages.length });
 }
 
-/** The pooling stages backwards; each gives the channels that the stage before it had. A network without pooling has one rise of stride 1. */
-function risesOf({ image, stages }: NetworkSpec): readonly Rise[] {
+/**
+ * The pooling stages backwards; each gives the channels that the stage before it had. A network without pooling has one
+ * rise of stride 1.
+ */
+function upsampleStages({ image, stages }: NetworkSpec): readonly UpsampleStage[] {
   const pooling = stages.filter(({ pool }) => pool > 1);
   const channels = [image.channels, ...pooling.slice(0, -1).map((stage) => stage.channels)];
   const last = stages.at(-1)?.channels ?? image.channels;

@@ -1,25 +1,26 @@
 /**
- * Discriminators: how well an image's part and a code go together, as a logit. B: batch, P: places of an image (h * w of a feature map, or 1),
- * L: channels of a place, D: code size, N: false pairs of each true one.
+ * Discriminators: how well an image's part and a code go together, as a logit. B: batch, P: places of an image (h * w
+ * of a feature map, or 1), L: channels of a place, D: code size, N: false pairs of each true one.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Random } from '../seeded-random.js';
 import { type Negatives, offDiagonal } from './pairs.js';
 import { dense, denseValues, type InitialValues, parameter, type Tensors } from './parameters.js';
-import type { Random } from './random.js';
 
 /**
- * concatenate: the place and the code side by side through 1x1 convolutions with ReLU (the article's: 256, 256, 256). dot: each side through
- * its own hidden layer to `size` numbers, whose inner product is the logit (encode and dot product, as in the paper). With a temperature both
- * sides are scaled to norm 1 and the logit is their cosine over it, which estimators without an upper bound (decoupled infoNCE) need.
+ * concatenate: the place and the code side by side through 1x1 convolutions with ReLU (the article's: 256, 256, 256).
+ * dot: each side through its own hidden layer to `size` numbers, whose inner product is the logit (encode and dot
+ * product, as in the paper). With a temperature both sides are scaled to norm 1 and the logit is their cosine over it,
+ * which estimators without an upper bound (decoupled infoNCE) need.
  */
 export type DiscriminatorSpec =
   | { readonly kind: 'concatenate'; readonly hidden: readonly number[] }
   | { readonly kind: 'dot'; readonly hidden: number; readonly size: number; readonly temperature?: number };
 
-/** Logits of true pairs [M] and of the false pairs of each [M, N], M = B * P: what every estimator takes. */
+/** Logits of true pairs [M] and of the false pairs of each [M, N], M = B * P: the input of every estimator. */
 export type PairLogits = { readonly positive: tf.Tensor1D; readonly negative: tf.Tensor2D };
 
-/** First values of a discriminator's parameters, their names beginning with `name`. */
+/** Initial parameters of a discriminator; their names begin with `name`. */
 export function discriminatorParameters(
   spec: DiscriminatorSpec,
   options: { readonly name: string; readonly placeSize: number; readonly codeSize: number; readonly random: Random },
@@ -34,11 +35,16 @@ export function discriminatorParameters(
     };
   }
   const widths = [placeSize + codeSize, ...spec.hidden, 1];
-  const layers = widths.slice(1).map((outputs, index) => denseValues(`${name}.layer${index}`, { inputs: widths[index]!, outputs }, random));
+  const layers = widths
+    .slice(1)
+    .map((outputs, index) => denseValues(`${name}.layer${index}`, { inputs: widths[index]!, outputs }, random));
   return Object.assign({}, ...layers);
 }
 
-/** Logits of all pairs. places: [B, P, L]; codes: [B, D]; negatives: for each code, the images whose places stand against it. */
+/**
+ * Logits of all pairs. places: cells of the feature maps [B, P, L]; codes: [B, D]; negatives: for each code, the images
+ * of its false pairs.
+ */
 export function discriminate(
   spec: DiscriminatorSpec,
   options: {
@@ -49,26 +55,39 @@ export function discriminate(
     readonly negatives: Negatives;
   },
 ): PairLogits {
-  return spec.kind === 'dot' ? byDotProduct(spec.temperature, options) : byConcatenation(spec.hidden.length + 1, options);
+  return spec.kind === 'dot'
+    ? byDotProduct(spec.temperature, options)
+    : byConcatenation(spec.hidden.length + 1, options);
 }
 
 type Pairs = Parameters<typeof discriminate>[1];
 
 /**
- * The first layer is linear, so place and code pass through their own rows of its weight before they meet: the same numbers as concatenating
- * (code first, as in the article), but each place is multiplied once however many codes it meets.
+ * The first layer is linear, so cell and code are multiplied by their own rows of its weight before they are added:
+ * equal to concatenating (code first, as in the article), but each cell is multiplied once for all codes.
  */
 function byConcatenation(layers: number, { name, parameters, places, codes, negatives }: Pairs): PairLogits {
   const [batch, count, channels] = places.shape;
   const weight = parameter(parameters, `${name}.layer0.weight`) as tf.Tensor2D;
   const hidden = weight.shape[1];
   const codeSize = codes.shape[1];
-  const fromCode = tf.add(tf.matMul(codes, tf.slice(weight, [0, 0], [codeSize, hidden])), parameter(parameters, `${name}.layer0.bias`)); // [B, H]
-  const fromPlace = tf.matMul(tf.reshape(places, [batch * count, channels]), tf.slice(weight, [codeSize, 0], [channels, hidden])); // [B * P, H]
+  const fromCode = tf.add(
+    tf.matMul(codes, tf.slice(weight, [0, 0], [codeSize, hidden])),
+    parameter(parameters, `${name}.layer0.bias`),
+  ); // [B, H]
+  const fromPlace = tf.matMul(
+    tf.reshape(places, [batch * count, channels]),
+    tf.slice(weight, [codeSize, 0], [channels, hidden]),
+  ); // [B * P, H]
   const rows = tf.reshape(fromPlace, [batch, count * hidden]);
   const against = negatives === 'all' ? othersOf(batch) : negatives; // [B, N]
   const falseCount = against.shape[1];
-  const falsePlaces = tf.reshape(tf.gather(rows, tf.reshape(against, [batch * falseCount])), [batch, falseCount, count, hidden]);
+  const falsePlaces = tf.reshape(tf.gather(rows, tf.reshape(against, [batch * falseCount])), [
+    batch,
+    falseCount,
+    count,
+    hidden,
+  ]);
   const met = tf.concat([tf.reshape(rows, [batch, 1, count, hidden]), falsePlaces], 1); // [B, 1 + N, P, H]
   const joined = tf.relu(tf.add(met, tf.reshape(fromCode, [batch, 1, 1, hidden])));
   let x: tf.Tensor = tf.reshape(joined, [batch * (1 + falseCount) * count, hidden]);
@@ -83,7 +102,10 @@ function byConcatenation(layers: number, { name, parameters, places, codes, nega
   };
 }
 
-function byDotProduct(temperature: number | undefined, { name, parameters, places, codes, negatives }: Pairs): PairLogits {
+function byDotProduct(
+  temperature: number | undefined,
+  { name, parameters, places, codes, negatives }: Pairs,
+): PairLogits {
   const [batch, count, channels] = places.shape;
   const placesOut = twoLayers(tf.reshape(places, [batch * count, channels]), parameters, `${name}.place`); // [B * P, E]
   const codesOut = twoLayers(codes, parameters, `${name}.code`); // [B, E]
@@ -93,7 +115,11 @@ function byDotProduct(temperature: number | undefined, { name, parameters, place
   const own = tf.mul(tf.reshape(placeSide, [batch, count, size]), tf.reshape(codeSide, [batch, 1, size]));
   const positive = tf.reshape(tf.sum(own, 2), [batch * count]) as tf.Tensor1D;
   if (negatives === 'all') {
-    const every = tf.reshape(tf.matMul(codeSide as tf.Tensor2D, placeSide as tf.Tensor2D, false, true), [batch, batch, count]);
+    const every = tf.reshape(tf.matMul(codeSide as tf.Tensor2D, placeSide as tf.Tensor2D, false, true), [
+      batch,
+      batch,
+      count,
+    ]);
     return { positive, negative: asRows(offDiagonal(every)) };
   }
   const falseCount = negatives.shape[1];
@@ -117,7 +143,7 @@ function asRows(logits: tf.Tensor): tf.Tensor2D {
   return tf.reshape(tf.transpose(logits, [0, 2, 1]), [batch * count, falseCount]);
 }
 
-/** For each of B images all the others: [B, B - 1]. */
+/** For each of B images all others: [B, B - 1]. */
 function othersOf(batch: number): tf.Tensor2D {
   const values = Int32Array.from(
     { length: batch * (batch - 1) },

@@ -1,8 +1,10 @@
 /**
- * The encoder: convolutional stages to a feature map, further stages to a pooled vector, and two dense heads, the mean and the log-variance of
- * the code's normal distribution. B: batch, H x W: image, h x w: feature map, C: channels, D: code size.
+ * The encoder: convolutional stages to a feature map, further stages to a pooled vector, and two dense heads, the mean
+ * and the log-variance of the code's normal distribution. B: batch, H x W: image, h x w: feature map, C: channels, D:
+ * code size.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Random } from '../seeded-random.js';
 import {
   constantValue,
   dense,
@@ -13,23 +15,25 @@ import {
   parameter,
   type Tensors,
 } from './parameters.js';
-import type { Random } from './random.js';
 
-/** One stage: convolution (SAME, stride 1, no bias: batch norm would cancel it), batch norm, LeakyReLU, and max-pooling by `pool` (1: none). */
-export type StageSpec = { readonly channels: number; readonly kernel: number; readonly pool: number };
+/**
+ * One stage: convolution (SAME, stride 1, no bias: batch norm would cancel it), batch norm, LeakyReLU, and max-pooling
+ * by `pool` (1: none).
+ */
+type StageSpec = { readonly channels: number; readonly kernel: number; readonly pool: number };
 
 /** The shape of an encoder. */
 export type NetworkSpec = {
   readonly image: { readonly height: number; readonly width: number; readonly channels: number };
   readonly stages: readonly StageSpec[];
-  /** How many stages lead to the feature map, whose places are the local samples. */
+  /** Number of stages up to the feature map, whose cells are the local samples. */
   readonly mapStages: number;
   readonly codeSize: number;
   /** Slope of LeakyReLU below zero. */
   readonly leak: number;
 };
 
-/** What an encoder says of a batch. */
+/** The outputs of an encoder for a batch. */
 export type Encoding = {
   /** Mean of p(z|x): [B, D]. The saved encoder's embedding. */
   readonly mean: tf.Tensor2D;
@@ -37,7 +41,7 @@ export type Encoding = {
   readonly logVariance: tf.Tensor2D;
   /** Feature map C(x): [B, h, w, C]. */
   readonly map: tf.Tensor4D;
-  /** The last stage's map, its maximum over places: [B, C']. */
+  /** Maximum of the last stage over its cells: [B, C']. */
   readonly pooled: tf.Tensor2D;
 };
 
@@ -45,13 +49,21 @@ export type Encoding = {
 export const BATCH_NORM = { momentum: 0.99, epsilon: 1e-3 } as const;
 
 /** Side lengths and channels of the feature map. */
-export function mapShape(spec: NetworkSpec): { readonly height: number; readonly width: number; readonly channels: number } {
+export function mapShape(spec: NetworkSpec): {
+  readonly height: number;
+  readonly width: number;
+  readonly channels: number;
+} {
   const stages = spec.stages.slice(0, spec.mapStages);
   const shrink = (side: number): number => stages.reduce((length, { pool }) => Math.floor(length / pool), side);
-  return { height: shrink(spec.image.height), width: shrink(spec.image.width), channels: stages.at(-1)?.channels ?? spec.image.channels };
+  return {
+    height: shrink(spec.image.height),
+    width: shrink(spec.image.width),
+    channels: stages.at(-1)?.channels ?? spec.image.channels,
+  };
 }
 
-/** First values of the encoder's parameters: Glorot uniform filters and weights, gamma 1, beta and biases 0. */
+/** Initial parameters: Glorot uniform filters and weights, gamma 1, beta and biases 0. */
 export function encoderParameters(spec: NetworkSpec, random: Random): InitialValues {
   const values: Record<string, InitialValue> = {};
   let inputs = spec.image.channels;
@@ -75,7 +87,10 @@ export function initialStatistics(spec: NetworkSpec): InitialValues {
   return Object.fromEntries(entries);
 }
 
-/** Encodes with the batch's own statistics, as in training, and returns the moving statistics after this batch. images: [B, H, W, channels]. */
+/**
+ * Encodes with the batch's own statistics, as in training, and returns the moving statistics after this batch. images:
+ * [B, H, W, channels].
+ */
 export function encodeForTraining(options: {
   readonly spec: NetworkSpec;
   readonly parameters: Tensors;
@@ -99,7 +114,10 @@ export function encodeForTraining(options: {
   return { encoding, nextStatistics };
 }
 
-/** Encodes with the moving statistics, folded into filters and biases, as the saved encoder does. images: [B, H, W, channels]. */
+/**
+ * Encodes with the moving statistics, folded into filters and biases, as the saved encoder does. images: [B, H,
+ * W, channels].
+ */
 export function encode(options: {
   readonly spec: NetworkSpec;
   readonly parameters: Tensors;
@@ -111,26 +129,35 @@ export function encode(options: {
     const stage = `encoder.stage${index}`;
     const variance = parameter(statistics, `${stage}.movingVariance`);
     const scale = tf.mul(parameter(parameters, `${stage}.gamma`), tf.rsqrt(tf.add(variance, BATCH_NORM.epsilon)));
-    const shift = tf.sub(parameter(parameters, `${stage}.beta`), tf.mul(parameter(statistics, `${stage}.movingMean`), scale));
+    const shift = tf.sub(
+      parameter(parameters, `${stage}.beta`),
+      tf.mul(parameter(statistics, `${stage}.movingMean`), scale),
+    );
     return { y: tf.conv2d(x, tf.mul(filterOf(parameters, stage), scale) as tf.Tensor4D, 1, 'same'), shift };
   });
 }
 
 /** A sample of p(z|x) by reparameterisation: mean + standard deviation * noise. noise: [B, D], standard normal. */
-export function sampleCode({ mean, logVariance }: Pick<Encoding, 'mean' | 'logVariance'>, noise: tf.Tensor): tf.Tensor2D {
+export function sampleCode(
+  { mean, logVariance }: Pick<Encoding, 'mean' | 'logVariance'>,
+  noise: tf.Tensor,
+): tf.Tensor2D {
   return tf.add(mean, tf.mul(tf.exp(tf.mul(logVariance, 0.5)), noise));
 }
 
-/** A stage's convolution y and the batch norm still to apply to it: (y - mean) * scale + shift, scale not negative; 0 and 1 where left out. */
+/**
+ * A stage's convolution y and the batch norm still to apply to it: (y - mean) * scale + shift, scale not negative; 0
+ * and 1 where left out.
+ */
 type Normalise = (
   x: tf.Tensor4D,
   stage: number,
 ) => { readonly y: tf.Tensor4D; readonly mean?: tf.Tensor; readonly scale?: tf.Tensor; readonly shift: tf.Tensor };
 
 /**
- * Stages and heads. The article normalises, applies LeakyReLU, then pools. With a scale that is not negative (its sign went into the filter, which
- * changes no result) both rise with y and are the same within a window, so pooling first gives the very same numbers, and the same gradients,
- * from a quarter of the work.
+ * Stages and heads. The article normalises, applies LeakyReLU, then pools. With a scale that is not negative (its sign
+ * went into the filter, which changes no result) both rise with y and are the same within a window, so pooling first
+ * gives the very same numbers, and the same gradients, from a quarter of the work.
  */
 function runStages(
   options: { readonly spec: NetworkSpec; readonly parameters: Tensors; readonly images: tf.Tensor4D },
@@ -154,8 +181,9 @@ function runStages(
 }
 
 /**
- * Mean of (y - mean)^2 over batch and places: [C], `mean` being y's own. Its gradient is 2 (y - mean) / n: the path through the mean adds nothing,
- * since the deviations sum to zero, which automatic differentiation would work out anew at every step.
+ * Mean of (y - mean)^2 over batch and places: [C], `mean` being y's own. Its gradient is 2 (y - mean) / n: the path
+ * through the mean adds nothing, since the deviations sum to zero, which automatic differentiation would work out anew
+ * at every step.
  */
 function varianceAround(y: tf.Tensor4D, mean: tf.Tensor): tf.Tensor {
   const count = y.size / y.shape[3];

@@ -1,18 +1,30 @@
-/** The objective of Deep InfoMax: a global and a local pair term and a prior, minimised over encoder and discriminators together. */
+/**
+ * The objective of Deep InfoMax: a global and a local pair term and a prior, minimised over encoder and
+ * discriminators together.
+ */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Random } from '../seeded-random.js';
 import { type AdversarialPriorSpec, adversarialPrior, adversarialPriorParameters } from './adversarial-prior.js';
 import { decode, decoderParameters, squaredError } from './decoder.js';
 import { type DiscriminatorSpec, discriminate, discriminatorParameters, type PairLogits } from './discriminators.js';
 import { ESTIMATORS, type EstimatorName } from './estimators.js';
-import { type Encoding, encodeForTraining, encoderParameters, mapShape, type NetworkSpec, sampleCode } from './network.js';
+import {
+  type Encoding,
+  encodeForTraining,
+  encoderParameters,
+  mapShape,
+  type NetworkSpec,
+  sampleCode,
+} from './network.js';
 import type { Negatives, NegativesSpec } from './pairs.js';
 import type { InitialValues, Tensors } from './parameters.js';
-import { standardNormalDivergence } from './prior.js';
-import type { Random } from './random.js';
 import { withoutGradient } from './stop-gradient.js';
 
-/** What of an image meets the code. code: the code itself (the article's global pair). pooled: the last stage's maximum. map: every place of the feature map. */
-export type ImageSide = 'code' | 'pooled' | 'map';
+/**
+ * The part of an image that is paired with the code. code: the code itself (the article's global pair). pooled: the
+ * maximum of the last stage. map: every cell of the feature map.
+ */
+type ImageSide = 'code' | 'pooled' | 'map';
 
 /** One pair term. weight 0 leaves it out of the program. */
 export type PairSpec = {
@@ -23,8 +35,8 @@ export type PairSpec = {
   readonly estimator: EstimatorName;
 };
 
-/** A term that asks the code for the pixels: weight times the mean squared error. */
-export type ReconstructionSpec = { readonly weight: number; readonly code: 'mean' | 'sample' };
+/** Reconstruction term: weight times the mean squared error of the pixels. */
+type ReconstructionSpec = { readonly weight: number; readonly code: 'mean' | 'sample' };
 
 /** A whole objective: weights alpha (global), beta (local) and gamma (prior) as in the paper. */
 export type ObjectiveSpec = {
@@ -32,13 +44,15 @@ export type ObjectiveSpec = {
   readonly global: PairSpec;
   readonly local: PairSpec;
   readonly priorWeight: number;
-  /** How codes are held to the prior: by a discriminator, as in the paper, or, if not given, by the article's KL divergence. */
+  /** Adversarial prior as in the paper; without it, the article's KL divergence. */
   readonly prior?: AdversarialPriorSpec;
-  /** Reconstruction by a decoder, for the baselines: an autoencoder decodes the mean, a VAE a sample; none if not given. */
+  /**
+   * Reconstruction by a decoder, for the baselines: an autoencoder decodes the mean, a VAE a sample; none if not given.
+   */
   readonly reconstruction?: ReconstructionSpec;
   /**
-   * Versions of each image in a batch; 1 if not given, as in the article. With more, the code of one view meets the places of the next view of
-   * the same image (true) and of other images (false): what they share is the image, and no longer its exact pixels.
+   * Versions of each image in a batch; 1 by default, as in the article. With more, the code of one view is paired with
+   * the cells of the next view of the same image (true) and of other images (false).
    */
   readonly views?: number;
 };
@@ -47,7 +61,7 @@ export type ObjectiveSpec = {
 export const PAIR_TERMS = ['global', 'local'] as const;
 export type PairTerm = (typeof PAIR_TERMS)[number];
 
-/** First values of every parameter: encoder, the discriminators of the terms that have weight, then what the options ask for. */
+/** Initial parameters: of the encoder, the discriminators of the terms with weight, then the options. */
 export function objectiveParameters(spec: ObjectiveSpec, random: Random): InitialValues {
   const values: InitialValues[] = [encoderParameters(spec.network, random)];
   for (const name of PAIR_TERMS) {
@@ -79,8 +93,10 @@ export type ObjectiveValue = {
 };
 
 /**
- * Loss and its terms. images: [V * B, H, W, channels] preprocessed, all first views, then all second ones; noise: [V * B, D] standard normal;
- * negatives: for each term [B, N] as drawn by drawNegatives, the same for every view; priorSamples: [V * B, D] where the prior is adversarial. A function of its tensors alone: the same everywhere, eager or compiled.
+ * Loss and its terms. images: [V * B, H, W, channels] preprocessed, all first views, then all second ones; noise: [V *
+ * B, D] standard normal; negatives: for each term [B, N] as drawn by drawNegatives, the same for every view;
+ * priorSamples: [V * B, D] where the prior is adversarial. A function of its tensors alone: the same everywhere, eager
+ * or compiled.
  */
 export function infoMaxObjective(options: {
   readonly spec: ObjectiveSpec;
@@ -128,7 +144,11 @@ function priorOf(
   return { term: encoder, adversary: discriminator };
 }
 
-function reconstructionOf({ spec, parameters, images }: ObjectiveOptions, { mean }: Encoding, codes: tf.Tensor2D): tf.Scalar | undefined {
+function reconstructionOf(
+  { spec, parameters, images }: ObjectiveOptions,
+  { mean }: Encoding,
+  codes: tf.Tensor2D,
+): tf.Scalar | undefined {
   if (spec.reconstruction === undefined) return undefined;
   const decoded = decode(spec.network, parameters, spec.reconstruction.code === 'mean' ? mean : codes);
   return squaredError(images, decoded);
@@ -143,7 +163,9 @@ function acrossViews(views: number, { places, codes }: Sides, logitsOf: (pair: S
   const placesAt = (view: number): tf.Tensor3D =>
     tf.slice(places, [(view % views) * batch, 0, 0], [batch, places.shape[1], places.shape[2]]);
   const codesAt = (view: number): tf.Tensor2D => tf.slice(codes, [view * batch, 0], [batch, codes.shape[1]]);
-  const each = Array.from({ length: views }, (_, view) => logitsOf({ codes: codesAt(view), places: placesAt(view + 1) }));
+  const each = Array.from({ length: views }, (_, view) =>
+    logitsOf({ codes: codesAt(view), places: placesAt(view + 1) }),
+  );
   return {
     positive: tf.concat1d(each.map(({ positive }) => positive)),
     negative: tf.concat2d(
@@ -163,4 +185,13 @@ function placesOf(image: ImageSide, { map, pooled }: Encoding, codes: tf.Tensor2
 function placeSizeOf(network: NetworkSpec, image: ImageSide): number {
   if (image === 'code') return network.codeSize;
   return image === 'map' ? mapShape(network).channels : (network.stages.at(-1)?.channels ?? network.image.channels);
+}
+
+/**
+ * KL(N(mean, exp(logVariance)) || N(0, I)), the mean over batch and dimensions (the article's convention; a VAE's is
+ * the sum over dimensions). A scalar, at least 0, in nats.
+ */
+export function standardNormalDivergence({ mean, logVariance }: Pick<Encoding, 'mean' | 'logVariance'>): tf.Scalar {
+  const inner = tf.sub(tf.sub(tf.add(logVariance, 1), tf.square(mean)), tf.exp(logVariance));
+  return tf.mul(tf.mean(inner), -0.5);
 }

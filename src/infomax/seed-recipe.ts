@@ -1,7 +1,7 @@
 import type { NetworkSpec } from './network.js';
 import type { ObjectiveSpec, PairSpec } from './objective.js';
 
-/** What the seed article sets beside the objective: its optimiser and schedule. Pixels / 255 - 0.5 or 2 * pixels / 255 - 1. */
+/** Optimiser settings of the seed article. Pixels / 255 - 0.5 or 2 * pixels / 255 - 1. */
 export type SeedSettings = {
   readonly learningRate: number;
   readonly batchSize: number;
@@ -22,7 +22,10 @@ export const SEED_TINY_IMAGENET: { readonly objective: ObjectiveSpec; readonly s
   settings: { learningRate: 1e-3, batchSize: 100, epochs: 100, pixelMean: 0.5, pixelScale: 2 },
 };
 
-/** The article's network at another size: stages with pooling of these channels to the map, then two without, all heads `codeSize` wide. */
+/**
+ * The article's network at another size: stages with pooling of these channels to the map, then two without, all heads
+ * `codeSize` wide.
+ */
 export function seedObjective(options: {
   readonly side: number;
   readonly channels: readonly number[];
@@ -46,5 +49,10 @@ export function seedObjective(options: {
     discriminator: { kind: 'concatenate', hidden: [codeSize, codeSize, codeSize] },
     estimator: 'jensen-shannon',
   } as const satisfies Partial<PairSpec>;
-  return { network, global: { ...pair, weight: 0.5, image: 'code' }, local: { ...pair, weight: 1.5, image: 'map' }, priorWeight: 0.01 };
+  return {
+    network,
+    global: { ...pair, weight: 0.5, image: 'code' },
+    local: { ...pair, weight: 1.5, image: 'map' },
+    priorWeight: 0.01,
+  };
 }

@@ -1,7 +1,7 @@
 import type { Plane } from './grey-plane.js';
 
 /** Side of a block in pixels. */
-export const BLOCK = 7;
+const BLOCK = 7;
 /** Half the side, rounded down, of the square whose mean is taken away. */
 const REACH = 2;
 /** Deviation in grey levels from which on a block has detail, in one picture or the other. */
@@ -10,9 +10,10 @@ const DETAIL_MIN = 2;
 const BLOCKS_MIN = 6;
 
 /**
- * How far two pictures of equal size agree in detail, 0..1: the median over blocks of the correlation of what is left when broad shapes and light are
- * gone. A median, since a text or a logo over the picture spoils some blocks and leaves the others; 0 where too few blocks have
- * detail. Copies lie above 0.8, other pictures of the same thing below 0.4.
+ * How far two pictures of equal size agree in detail, 0..1: the median over blocks of the correlation of what is left
+ * when broad shapes and light are gone. A median, since a text or a logo over the picture spoils some blocks and
+ * leaves the others; 0 where too few blocks have detail. Copies lie above 0.8, other pictures of the same thing below
+ * 0.4.
  */
 export function agreementOf(a: Plane, b: Plane): number {
   const [left, right] = [detailOf(a), detailOf(b)];
@@ -54,7 +55,8 @@ function detailOf({ width, height, values }: Plane): Float32Array {
     const rows = (bottom - top) / (width + 1);
     for (let x = 0; x < width; x++) {
       const [first, end] = [Math.max(0, x - REACH), Math.min(width, x + REACH + 1)];
-      const mean = (sums[bottom + end]! - sums[bottom + first]! - sums[top + end]! + sums[top + first]!) / (rows * (end - first));
+      const mean =
+        (sums[bottom + end]! - sums[bottom + first]! - sums[top + end]! + sums[top + first]!) / (rows * (end - first));
       detail[y * width + x] = values[y * width + x]! - mean;
     }
   }

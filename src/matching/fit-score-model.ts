@@ -9,24 +9,34 @@ export type ScoredPair = {
   /** Bits between the hashes; undefined where they say little. */
   readonly distance: number | undefined;
   readonly isCopy: boolean;
-  /** How often it counts. A wrong result counts twice, as in a search whose picture is stored and in one whose is not. */
+  /**
+   * How often it counts. A wrong result counts twice, as in a search whose picture is stored and in one whose is not.
+   */
   readonly weight: number;
 };
 
 /** Pairs whose probability fell between two bounds, and how many of them were copies. */
 export type ReliabilityBin = { readonly probability: number; readonly copies: number; readonly pairs: number };
 
-/** How a model reads pairs of pictures: of those called near, how many are copies; of all copies, how many are called near. */
+/**
+ * How a model reads pairs of pictures: of those called near, how many are copies; of all copies, how many are
+ * called near.
+ */
 export type ScoreMeasure = {
   readonly precision: number;
   readonly recall: number;
   readonly reliability: readonly ReliabilityBin[];
 };
 
-/** A model with how many edited pictures and pairs it was fitted on, and what it is worth on pictures held out of its fit. */
+/**
+ * A model with how many edited pictures and pairs it was fitted on, and what it is worth on pictures held out of
+ * its fit.
+ */
 export type ScoreFit = ScoreMeasure & { readonly model: ScoreModel; readonly images: number; readonly pairs: number };
 
-/** Fitted pictures are split into so many parts; the threshold is chosen on each as read by curves fitted on the others. */
+/**
+ * Fitted pictures are split into so many parts; the threshold is chosen on each as read by curves fitted on the others.
+ */
 const FOLDS = 5;
 /** What the threshold aims at on the fitted pictures, so that {@link NEAR_PRECISION} holds on others. */
 const AIM = NEAR_PRECISION + 0.02;
@@ -40,9 +50,10 @@ const BINS = 10;
 const PAIRS_MIN = 50;
 
 /**
- * Fits a model to the results of searches with edited pictures and to random pairs: curves to all of `fitted`, the threshold by cross-validation over its
- * pictures. Neither sees `heldOut`, which must share no picture with it and which says what the model is worth. Undefined where there are too few pairs of
- * either kind in either part, or where no threshold reaches the precision aimed at. Source: Platt 1999.
+ * Fits a model to the results of searches with edited pictures and to random pairs: curves to all of `fitted`, the
+ * threshold by cross-validation over its pictures. Neither sees `heldOut`, which must share no picture with it and
+ * which says what the model is worth. Undefined where there are too few pairs of either kind in either part, or where
+ * no threshold reaches the precision aimed at. Source: Platt 1999.
  */
 export function fitScoreModel(parts: {
   readonly fitted: readonly ScoredPair[];
@@ -51,7 +62,6 @@ export function fitScoreModel(parts: {
 }): ScoreFit | undefined {
   const { fitted, heldOut, randomSimilarities } = parts;
   if (!hasBothKinds(fitted) || !hasBothKinds(heldOut) || randomSimilarities.length < PAIRS_MIN) return undefined;
-  const relatedSimilarity = randomSimilarities.toSorted((a, b) => a - b)[Math.floor(RELATED_QUANTILE * (randomSimilarities.length - 1))]!;
   const folds = Array.from({ length: FOLDS }, (_, fold) => {
     const curves = fitCurves(fitted.filter(({ picture }) => picture % FOLDS !== fold));
     return judgedBy(
@@ -61,9 +71,15 @@ export function fitScoreModel(parts: {
   });
   const nearProbability = threshold(folds.flat());
   if (nearProbability === undefined) return undefined;
-  const model = { ...fitCurves(fitted), nearProbability, relatedSimilarity };
+  const model = { ...fitCurves(fitted), nearProbability, relatedSimilarity: relatedFrom(randomSimilarities) };
   const images = new Set(fitted.map(({ picture }) => picture)).size;
   return { model, images, pairs: fitted.length, ...measureScores(model, heldOut) };
+}
+
+/** The cosine from which on pairs are called related, by cosines of random pairs; 1 where there are none. */
+export function relatedFrom(randomSimilarities: readonly number[]): number {
+  const sorted = randomSimilarities.toSorted((a, b) => a - b);
+  return sorted[Math.floor(RELATED_QUANTILE * (sorted.length - 1))] ?? 1;
 }
 
 /** What a model is worth on pairs that it was not fitted on. NaN where nothing is called near, or nothing is a copy. */
@@ -92,7 +108,9 @@ function fitCurves(pairs: readonly ScoredPair[]): Curves {
       const values = features(pair);
       return values === undefined ? [] : [{ features: values, isPositive: pair.isCopy, weight: pair.weight }];
     });
-  const hashed = observed(({ similarity, distance }) => (distance === undefined ? undefined : hashFeatures(similarity, distance)));
+  const hashed = observed(({ similarity, distance }) =>
+    distance === undefined ? undefined : hashFeatures(similarity, distance),
+  );
   const byCosine = fitLogistic(observed(({ similarity }) => cosineFeatures(similarity)));
   // Pictures without detail have no hash to speak of; a collection of nothing else keeps to the cosine.
   return { byCosine, byCosineAndHash: hashed.length < PAIRS_MIN ? [...byCosine, 0] : fitLogistic(hashed) };
@@ -124,7 +142,11 @@ function reliabilityOf(judged: readonly Judged[]): ReliabilityBin[] {
     const inside = judged.filter(({ probability }) => Math.min(BINS - 1, Math.floor(probability * BINS)) === bin);
     const pairs = weightOf(inside);
     const mean = inside.reduce((sum, { probability, weight }) => sum + weight * probability, 0) / pairs;
-    return { probability: pairs === 0 ? (bin + 0.5) / BINS : mean, copies: weightOf(inside.filter(({ isCopy }) => isCopy)), pairs };
+    return {
+      probability: pairs === 0 ? (bin + 0.5) / BINS : mean,
+      copies: weightOf(inside.filter(({ isCopy }) => isCopy)),
+      pairs,
+    };
   });
 }
 

@@ -1,4 +1,4 @@
-/** Small grey pictures as numbers: scaling, mirroring, looking under a box, and the sums that correlation needs. */
+/** Small grey pictures as numbers: scaling, mirroring, and the sums that correlation needs. */
 
 /** A grey picture at low resolution, one byte a pixel, row by row: what copies are verified on. */
 export type Sketch = { readonly width: number; readonly height: number; readonly grey: Uint8Array };
@@ -19,34 +19,61 @@ export function planeOf({ width, height, grey }: Sketch, mirrored = false): Plan
   return { width, height, values };
 }
 
-/** The plane at another size: each pixel the mean of what it covers, or a straight line between neighbours where it grows. */
+/**
+ * The sketch at half its size as a plane, mirrored left for right where asked; an odd last row or column is left out.
+ */
+export function halfOf(sketch: Sketch, mirrored = false): Plane {
+  const [width, height] = [sketch.width >> 1, sketch.height >> 1];
+  if (width === 0 || height === 0) return planeOf(sketch, mirrored);
+  const { grey } = sketch;
+  const values = new Float32Array(width * height);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = 2 * y * sketch.width + 2 * x;
+      const below = at + sketch.width;
+      const sum = grey[at]! + grey[at + 1]! + grey[below]! + grey[below + 1]!;
+      values[y * width + (mirrored ? width - 1 - x : x)] = sum / 4;
+    }
+  }
+  return { width, height, values };
+}
+
+/**
+ * The plane at another size: each pixel the mean of what it covers, or a straight line between neighbours where it
+ * grows; itself at its own.
+ */
 export function resized(plane: Plane, width: number, height: number): Plane {
+  if (width === plane.width && height === plane.height) return plane;
   const { values: source } = plane;
   const across = axisWeights(plane.width, width);
   const down = axisWeights(plane.height, height);
   const narrow = new Float32Array(width * plane.height);
-  for (let x = 0; x < width; x++) {
-    const [start, end, first] = [across.starts[x]!, across.starts[x]! + across.counts[x]!, x * across.taps];
-    for (let y = 0; y < plane.height; y++) {
-      const row = y * plane.width;
+  for (let y = 0, to = 0, row = 0; y < plane.height; y++, row += plane.width) {
+    for (let x = 0, first = 0; x < width; x++, first += across.taps) {
+      const start = row + across.starts[x]!;
+      const end = start + across.counts[x]!;
       let sum = 0;
-      for (let from = row + start, tap = first; from < row + end; from++, tap++) sum += across.weights[tap]! * source[from]!;
-      narrow[y * width + x] = sum;
+      for (let from = start, tap = first; from < end; from++, tap++) sum += across.weights[tap]! * source[from]!;
+      narrow[to++] = sum;
     }
   }
   const values = new Float32Array(width * height);
-  for (let y = 0; y < height; y++) {
-    for (let i = 0; i < down.counts[y]!; i++) {
+  for (let y = 0, first = 0; y < height; y++, first += width) {
+    for (let i = 0, from = down.starts[y]! * width; i < down.counts[y]!; i++) {
       const weight = down.weights[y * down.taps + i]!;
-      const from = (down.starts[y]! + i) * width;
-      for (let x = 0; x < width; x++) values[y * width + x]! += weight * narrow[from + x]!;
+      for (let x = first; x < first + width; x++) values[x]! += weight * narrow[from++]!;
     }
   }
   return { width, height, values };
 }
 
 /** What each new pixel is made of: `counts` old ones from `starts` on, their weights in rows of `taps`. */
-type AxisWeights = { readonly taps: number; readonly starts: Int32Array; readonly counts: Int32Array; readonly weights: Float64Array };
+type AxisWeights = {
+  readonly taps: number;
+  readonly starts: Int32Array;
+  readonly counts: Int32Array;
+  readonly weights: Float64Array;
+};
 
 function axisWeights(from: number, to: number): AxisWeights {
   const step = from / to;
@@ -60,7 +87,8 @@ function axisWeights(from: number, to: number): AxisWeights {
     const first = Math.max(0, Math.floor(centre - reach));
     const count = Math.min(from - 1, Math.ceil(centre + reach)) - first + 1;
     let sum = 0;
-    // A tent as wide as the step on either side: the mean of what is covered, softened, or linear interpolation where the plane grows.
+    // A tent as wide as the step on either side: the mean of what is covered, softened, or linear interpolation where
+    // the plane grows.
     for (let i = 0; i < count; i++) {
       const weight = Math.max(0, 1 - Math.abs(first + i + 0.5 - centre) / reach);
       weights[at * taps + i] = weight;
@@ -96,7 +124,10 @@ export function runningSums({ width, height, values }: Plane): RunningSums {
   return { sums, squares };
 }
 
-/** The mean of the square of `side` pixels that begins at each pixel of a plane; 0 where it would reach beyond the border. */
+/**
+ * The mean of the square of `side` pixels that begins at each pixel of a plane; 0 where it would reach beyond the
+ * border.
+ */
 export function blockMeans({ width, height }: Plane, { sums }: RunningSums, side: number): Float32Array {
   const stride = width + 1;
   const means = new Float32Array(width * height);
@@ -108,58 +139,4 @@ export function blockMeans({ width, height }: Plane, { sums }: RunningSums, side
     }
   }
   return means;
-}
-
-/** The part of a field under a box, at the size of a patch; beyond the border it goes on as at the border. */
-export function sampled(field: Plane, size: { readonly width: number; readonly height: number }, box: Box): Float32Array {
-  const { width, height } = size;
-  const { values } = field;
-  const sampledValues = new Float32Array(width * height);
-  const columns = new Int32Array(width);
-  const shares = new Float64Array(width);
-  for (let x = 0; x < width; x++) {
-    const across = placeIn(field.width, box.x + ((x + 0.5) / width) * box.width);
-    columns[x] = Math.min(field.width - 2, Math.floor(across));
-    shares[x] = across - columns[x]!;
-  }
-  for (let y = 0, to = 0; y < height; y++) {
-    const down = placeIn(field.height, box.y + ((y + 0.5) / height) * box.height);
-    const row = Math.min(field.height - 2, Math.floor(down));
-    const low = down - row;
-    for (let x = 0; x < width; x++) {
-      const at = row * field.width + columns[x]!;
-      const below = at + field.width;
-      const share = shares[x]!;
-      const upper = values[at]! + (values[at + 1]! - values[at]!) * share;
-      sampledValues[to++] = upper + (values[below]! + (values[below + 1]! - values[below]!) * share - upper) * low;
-    }
-  }
-  return sampledValues;
-}
-
-function placeIn(length: number, fraction: number): number {
-  return Math.min(length - 1, Math.max(0, fraction * length - 0.5));
-}
-
-/** Correlation, -1..1, of a patch with what lies under a box of a field; 0 where one of them is flat. */
-export function correlationUnder(field: Plane, patch: Plane, box: Box): number {
-  const under = sampled(field, patch, box);
-  const { values } = patch;
-  let sumA = 0;
-  let sumB = 0;
-  let squaresA = 0;
-  let squaresB = 0;
-  let products = 0;
-  for (let i = 0; i < values.length; i++) {
-    const a = values[i]!;
-    const b = under[i]!;
-    sumA += a;
-    sumB += b;
-    squaresA += a * a;
-    squaresB += b * b;
-    products += a * b;
-  }
-  const count = values.length;
-  const spread = Math.sqrt((squaresA - (sumA * sumA) / count) * (squaresB - (sumB * sumB) / count));
-  return spread > 0 ? (products - (sumA * sumB) / count) / spread : 0;
 }

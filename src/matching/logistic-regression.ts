@@ -1,29 +1,39 @@
-/** One observation: its features (the first is usually the constant 1), what it turned out to be, and how often it counts. */
-export type Observation = { readonly features: readonly number[]; readonly isPositive: boolean; readonly weight: number };
+import { Matrix, solve } from 'ml-matrix';
 
-/** Pulls weights towards 0, but for the constant's: keeps them finite where classes do not overlap. Small against a hundred observations. */
+/** `features`: the first is usually the constant 1. `weight`: how often it counts. */
+export type Observation = {
+  readonly features: readonly number[];
+  readonly isPositive: boolean;
+  readonly weight: number;
+};
+
+/** Ridge penalty on all weights but the constant's; keeps them finite where classes do not overlap. */
 const RIDGE = 0.01;
 const STEPS_MAX = 50;
 const STEP_MIN = 1e-7;
 
 /**
- * Weights w of P(positive) = 1 / (1 + exp(-w.x)) by maximum likelihood, Newton's method with halved steps. Targets are Platt's: not 0 and 1 but
- * what would be expected had one more of each kind been seen, so that no finite sample claims certainty. Source: Platt 1999, Probabilistic Outputs
- * for Support Vector Machines; Lin, Lin and Weng 2007. Throws where there are no observations.
+ * Weights w of P(positive) = 1 / (1 + exp(-w.x)) by maximum likelihood: Newton's method with halved steps. Targets
+ * are Platt's, not 0 and 1, so that no finite sample claims certainty. Throws where there are no observations. Source:
+ * Platt 1999, Probabilistic Outputs for Support Vector Machines; Lin, Lin and Weng 2007.
  */
 export function fitLogistic(observations: readonly Observation[]): readonly number[] {
   const size = observations[0]?.features.length;
   if (size === undefined) throw new Error('A logistic regression needs observations. This is a bug.');
-  const count = (isPositive: boolean): number =>
-    observations.reduce((sum, observation) => sum + (observation.isPositive === isPositive ? observation.weight : 0), 0);
-  const targets = { positive: (count(true) + 1) / (count(true) + 2), negative: 1 / (count(false) + 2) };
-  const targetOf = ({ isPositive }: Observation): number => (isPositive ? targets.positive : targets.negative);
+  const countOf = (isPositive: boolean): number =>
+    observations.reduce((sum, one) => sum + (one.isPositive === isPositive ? one.weight : 0), 0);
+  const [positiveTarget, negativeTarget] = [(countOf(true) + 1) / (countOf(true) + 2), 1 / (countOf(false) + 2)];
+  const targetOf = ({ isPositive }: Observation): number => (isPositive ? positiveTarget : negativeTarget);
 
   const lossAt = (weights: readonly number[]): number => {
     const misfit = observations.reduce((sum, observation) => {
       const logit = dot(weights, observation.features);
       // -t log p - (1 - t) log(1 - p), written so that it does not overflow.
-      return sum + observation.weight * (Math.log1p(Math.exp(-Math.abs(logit))) + Math.max(logit, 0) - targetOf(observation) * logit);
+      return (
+        sum +
+        observation.weight *
+          (Math.log1p(Math.exp(-Math.abs(logit))) + Math.max(logit, 0) - targetOf(observation) * logit)
+      );
     }, 0);
     return misfit + (RIDGE / 2) * weights.reduce((sum, weight, at) => sum + (at === 0 ? 0 : weight * weight), 0);
   };
@@ -39,10 +49,11 @@ export function fitLogistic(observations: readonly Observation[]): readonly numb
       const slope = weight * probability * (1 - probability);
       for (let row = 0; row < size; row++) {
         gradient[row]! += weight * (probability - targetOf(observation)) * features[row]!;
-        for (let column = 0; column < size; column++) curvature[row]![column]! += slope * features[row]! * features[column]!;
+        for (let column = 0; column < size; column++)
+          curvature[row]![column]! += slope * features[row]! * features[column]!;
       }
     }
-    const direction = solved(curvature, gradient);
+    const direction = solve(new Matrix(curvature), Matrix.columnVector(gradient)).to1DArray();
     let scale = 1;
     let moved = weights.map((weight, at) => weight - direction[at]!);
     while (lossAt(moved) > loss && scale > 1e-6) {
@@ -66,21 +77,4 @@ export function logistic(x: number): number {
 /** Sum of products. */
 export function dot(a: readonly number[], b: readonly number[]): number {
   return a.reduce((sum, value, at) => sum + value * b[at]!, 0);
-}
-
-/** Solves a symmetric positive definite system by elimination with row exchange. */
-function solved(matrix: readonly (readonly number[])[], right: readonly number[]): number[] {
-  const rows = matrix.map((row, at) => [...row, right[at]!]);
-  const size = rows.length;
-  for (let column = 0; column < size; column++) {
-    let pivot = column;
-    for (let row = column + 1; row < size; row++) if (Math.abs(rows[row]![column]!) > Math.abs(rows[pivot]![column]!)) pivot = row;
-    [rows[column], rows[pivot]] = [rows[pivot]!, rows[column]!];
-    for (let row = 0; row < size; row++) {
-      if (row === column) continue;
-      const factor = rows[row]![column]! / rows[column]![column]!;
-      for (let at = column; at <= size; at++) rows[row]![at]! -= factor * rows[column]![at]!;
-    }
-  }
-  return rows.map((row, at) => row[size]! / row[at]!);
 }

@@ -2,12 +2,21 @@
 import type { Box } from './grey-plane.js';
 
 /** An encoder's feature map: [channels, height, width]. */
-export type FeatureGrid = { readonly channels: number; readonly width: number; readonly height: number; readonly values: Float32Array };
+export type FeatureGrid = {
+  readonly channels: number;
+  readonly width: number;
+  readonly height: number;
+  readonly values: Float32Array;
+};
 
-/** A part of either picture, in fractions of the encoder's input, and their likeness: mean cosine of its cells, -1..1. */
+/**
+ * A part of either picture, in fractions of the encoder's input, and their likeness: mean cosine of its cells, -1..1.
+ */
 export type RegionPair = { readonly a: Box; readonly b: Box; readonly similarity: number };
 
-/** Less alike cells are not paired. Cells of the same place in a copy lie above 0.8, the best of chance at 0.3 to 0.5. */
+/**
+ * Less alike cells are not paired. Cells of the same place in a copy lie above 0.8, the best of chance at 0.3 to 0.5.
+ */
 const CELL_SIMILARITY_MIN = 0.5;
 /** The same of a cell that stands alone: neighbours do not bear it out. */
 const LONE_CELL_SIMILARITY_MIN = 0.7;
@@ -15,60 +24,79 @@ const LONE_CELL_SIMILARITY_MIN = 0.7;
 const REGIONS_MAX = 5;
 
 /**
- * The parts that correspond, best first: cells that are each other's nearest, joined where neighbours on one side are neighbours on the other (so also in a
- * mirrored or turned copy), as the boxes about them. Cells are compared less the mean cell of both pictures: what all places share says
- * nothing about one. Empty where nothing is alike. Source of the criterion: mutual nearest neighbours, as in Rocco et al. 2018.
+ * Corresponding parts, best first: cells that are each other's nearest, joined where they are neighbours in both
+ * pictures (so also in mirrored or turned copies), as bounding boxes. The mean cell of both pictures is subtracted
+ * first: what all cells share says nothing about one. Empty where nothing is alike. Source of the criterion: mutual
+ * nearest neighbours, Rocco et al. 2018.
  */
 export function matchRegions(a: FeatureGrid, b: FeatureGrid): RegionPair[] {
-  const [cellsA, cellsB] = unitCells(a, b);
-  const similarities = cellsA.map((left) => cellsB.map((right) => dotOf(left, right)));
-  const nearestB = similarities.map((row) => argmax(row));
-  const nearestA = cellsB.map((_, at) => argmax(similarities.map((row) => row[at]!)));
-  const pairs = nearestB.flatMap((at, from): CellPair[] => {
-    const similarity = similarities[from]![at]!;
-    if (nearestA[at] !== from || similarity < CELL_SIMILARITY_MIN) return [];
-    return [{ a: placeOf(from, a.width), b: placeOf(at, b.width), similarity }];
-  });
+  const pairs = mutualNearest(unitCells(a, b), { widthA: a.width, widthB: b.width, channels: a.channels });
   return connected(pairs)
     .filter(([first, second]) => second !== undefined || first!.similarity >= LONE_CELL_SIMILARITY_MIN)
-    .map((group) => ({
-      weight: group.reduce((sum, { similarity }) => sum + similarity, 0),
-      pair: {
-        a: boxAbout(
-          group.map((pair) => pair.a),
-          a,
-        ),
-        b: boxAbout(
-          group.map((pair) => pair.b),
-          b,
-        ),
-        similarity: group.reduce((sum, { similarity }) => sum + similarity, 0) / group.length,
-      },
-    }))
+    .map((group) => ({ group, weight: group.reduce((sum, { similarity }) => sum + similarity, 0) }))
     .sort((left, right) => right.weight - left.weight)
     .slice(0, REGIONS_MAX)
-    .map(({ pair }) => pair);
+    .map(({ group, weight }) => ({
+      a: boxAround(group, 'a', a),
+      b: boxAround(group, 'b', b),
+      similarity: weight / group.length,
+    }));
 }
 
 type Place = { readonly x: number; readonly y: number };
 type CellPair = { readonly a: Place; readonly b: Place; readonly similarity: number };
 
-function unitCells(...grids: readonly [FeatureGrid, FeatureGrid]): [Float32Array[], Float32Array[]] {
-  const cellsOf = ({ channels, width, height, values }: FeatureGrid): Float32Array[] =>
-    Array.from({ length: width * height }, (_, cell) =>
-      Float32Array.from({ length: channels }, (__, channel) => values[channel * width * height + cell]!),
-    );
-  const [cellsA, cellsB] = [cellsOf(grids[0]), cellsOf(grids[1])];
-  const mean = new Float64Array(grids[0].channels);
-  for (const cells of [cellsA, cellsB]) {
-    for (const cell of cells) for (const [channel, value] of cell.entries()) mean[channel]! += value / cells.length / 2;
+/** The cells of both grids less their common mean, at length 1: [cells, channels] each. */
+function unitCells(a: FeatureGrid, b: FeatureGrid): readonly [Float32Array, Float32Array] {
+  const { channels } = a;
+  const mean = new Float64Array(channels);
+  for (const { width, height, values } of [a, b]) {
+    const cells = width * height;
+    for (let at = 0; at < values.length; at++) mean[Math.floor(at / cells)]! += values[at]! / cells / 2;
   }
-  const unit = (cell: Float32Array): Float32Array => {
-    const centred = cell.map((value, channel) => value - mean[channel]!);
-    const length = Math.hypot(...centred);
-    return length > 0 ? centred.map((value) => value / length) : centred;
+  const unit = ({ width, height, values }: FeatureGrid): Float32Array => {
+    const cells = width * height;
+    const rows = new Float32Array(values.length);
+    for (let cell = 0; cell < cells; cell++) {
+      let squares = 0;
+      for (let channel = 0; channel < channels; channel++)
+        squares += (values[channel * cells + cell]! - mean[channel]!) ** 2;
+      const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0;
+      for (let channel = 0; channel < channels; channel++)
+        rows[cell * channels + channel] = (values[channel * cells + cell]! - mean[channel]!) * scale;
+    }
+    return rows;
   };
-  return [cellsA.map(unit), cellsB.map(unit)];
+  return [unit(a), unit(b)];
+}
+
+/** Pairs of cells that are each other's nearest and alike enough. */
+function mutualNearest(
+  [a, b]: readonly [Float32Array, Float32Array],
+  { widthA, widthB, channels }: { readonly widthA: number; readonly widthB: number; readonly channels: number },
+): CellPair[] {
+  const [countA, countB] = [a.length / channels, b.length / channels];
+  const nearestOfA = new Int32Array(countA);
+  const nearestOfB = new Int32Array(countB);
+  const bestOfA = new Float32Array(countA).fill(-2);
+  const bestOfB = new Float32Array(countB).fill(-2);
+  for (let left = 0; left < countA; left++) {
+    for (let right = 0; right < countB; right++) {
+      let similarity = 0;
+      for (let i = left * channels, j = right * channels; i < (left + 1) * channels; i++, j++)
+        similarity += a[i]! * b[j]!;
+      similarity = Math.fround(similarity);
+      if (similarity > bestOfA[left]!) [bestOfA[left], nearestOfA[left]] = [similarity, right];
+      if (similarity > bestOfB[right]!) [bestOfB[right], nearestOfB[right]] = [similarity, left];
+    }
+  }
+  const pairs: CellPair[] = [];
+  for (const [left, right] of nearestOfA.entries()) {
+    const similarity = bestOfA[left]!;
+    if (nearestOfB[right] !== left || similarity < CELL_SIMILARITY_MIN) continue;
+    pairs.push({ a: placeOf(left, widthA), b: placeOf(right, widthB), similarity });
+  }
+  return pairs;
 }
 
 /** Groups of pairs whose places touch on both sides. */
@@ -94,22 +122,17 @@ function touches(one: Place, other: Place): boolean {
   return Math.abs(one.x - other.x) <= 1 && Math.abs(one.y - other.y) <= 1;
 }
 
-function boxAbout(places: readonly Place[], { width, height }: FeatureGrid): Box {
-  const [xs, ys] = [places.map(({ x }) => x), places.map(({ y }) => y)];
+function boxAround(pairs: readonly CellPair[], side: 'a' | 'b', { width, height }: FeatureGrid): Box {
+  const [xs, ys] = [pairs.map((pair) => pair[side].x), pairs.map((pair) => pair[side].y)];
   const [left, top] = [Math.min(...xs), Math.min(...ys)];
-  return { x: left / width, y: top / height, width: (Math.max(...xs) - left + 1) / width, height: (Math.max(...ys) - top + 1) / height };
+  return {
+    x: left / width,
+    y: top / height,
+    width: (Math.max(...xs) - left + 1) / width,
+    height: (Math.max(...ys) - top + 1) / height,
+  };
 }
 
 function placeOf(cell: number, width: number): Place {
   return { x: cell % width, y: Math.floor(cell / width) };
-}
-
-function argmax(values: readonly number[]): number {
-  return values.reduce((best, value, at) => (value > values[best]! ? at : best), 0);
-}
-
-function dotOf(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
 }

@@ -1,22 +1,15 @@
-/** What a score means: the probability that a pair is a copy, by logistic curves fitted on copies and on what searches find besides. */
+/**
+ * What a score means: the probability that a pair is a copy, by logistic curves fitted on copies and on what searches
+ * find besides.
+ */
 import { dot, logistic } from './logistic-regression.js';
-import type { MatchKind } from './match-kind.js';
 
-/** In words: the same picture, a copy of it, alike beyond chance, neither. */
-export type BandName = 'same' | 'near' | 'related' | 'unrelated';
-
-/** `probability`, 0..1: that query and result are copies of one picture. */
-export type Band = { readonly name: BandName; readonly probability: number };
-
-/** What is known of a pair. */
+/** What the curves read of a pair. */
 export type ScoreEvidence = {
   /** Cosine of the embeddings. */
   readonly similarity: number;
   /** Bits between the perceptual hashes; undefined where one of them is missing or says little. */
   readonly distance: number | undefined;
-  /** Of an alignment that was tried, 0 where it found nothing; undefined where none was tried. */
-  readonly agreement?: number | undefined;
-  readonly match: MatchKind;
 };
 
 /** Fitted curves of one encoder and one kind of pictures. */
@@ -35,7 +28,8 @@ export type ScoreModel = {
 export const NEAR_PRECISION = 0.95;
 
 /**
- * For an encoder that nothing is known of yet: only near hashes and all but equal embeddings count as copies. Set by hand.
+ * For an encoder that nothing is known of yet: only near hashes and all but equal embeddings count as copies. Set
+ * by hand.
  */
 export const UNFITTED_SCORES: ScoreModel = {
   byCosine: [-24, 8],
@@ -44,30 +38,18 @@ export const UNFITTED_SCORES: ScoreModel = {
   relatedSimilarity: 0.5,
 };
 
-/** Weights of 1 and of the agreement of aligned pictures. Encoders have no part in it. Set by hand, not fitted: 0.73
- * at the limit of match-kind.ts, 0.96 at 0.85, below which 2 of 100 copies lay (docs/scores.md). */
-export const AGREEMENT_WEIGHTS: readonly [number, number] = [-9.5, 15];
-
-/** The band of a pair by a model. */
-export function bandOf(evidence: ScoreEvidence, model: ScoreModel): Band {
-  if (evidence.match === 'same') return { name: 'same', probability: 1 };
-  const probability = copyProbability(evidence, model);
-  if (probability >= model.nearProbability) return { name: 'near', probability };
-  return { name: evidence.similarity >= model.relatedSimilarity ? 'related' : 'unrelated', probability };
+/** Curves whose `near` was measured to be wrong, without it: likeness is still told by the collection's own cosines. */
+export function withdrawnScores({ relatedSimilarity }: Pick<ScoreModel, 'relatedSimilarity'>): ScoreModel {
+  return { ...UNFITTED_SCORES, relatedSimilarity };
 }
 
-/** Probability that a pair is one of copies. An alignment that was tried decides: it looks closer than embedding and hash. */
-export function copyProbability(
-  { similarity, distance, agreement, match }: Omit<ScoreEvidence, 'match'> & { readonly match?: MatchKind },
-  model: ScoreModel,
-): number {
-  const bySums =
+/** Probability that a pair is one of copies. */
+export function copyProbability({ similarity, distance }: ScoreEvidence, model: ScoreModel): number {
+  return logistic(
     distance === undefined
       ? dot(model.byCosine, cosineFeatures(similarity))
-      : dot(model.byCosineAndHash, hashFeatures(similarity, distance));
-  if (agreement === undefined) return logistic(bySums);
-  const byAlignment = dot(AGREEMENT_WEIGHTS, [1, agreement]);
-  return logistic(match === 'edited' ? Math.max(bySums, byAlignment) : byAlignment);
+      : dot(model.byCosineAndHash, hashFeatures(similarity, distance)),
+  );
 }
 
 /** 1 and Fisher's z of the cosine, which stretches what lies near 1, where copies differ. */

@@ -1,49 +1,74 @@
-/** The frame: head, the page that the address names, and what lies over all of them (help, key, drop, word of what happened). */
+/** The frame of all pages: header, the page of the address, dialogs, toasts, and drag-and-drop. */
 import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { IconButton } from './parts/button.js';
 import { HelpDialog } from './parts/help-dialog.js';
 import { Icon } from './parts/icons.js';
 import { KeyDialog } from './parts/key-dialog.js';
-import type { LocalPictures } from './state/local-pictures.js';
-import { formatAddress, PAGES, type PageName, START } from './state/page-address.js';
-import { searchWithFiles } from './state/search-with-files.js';
+import { Link } from './parts/link.js';
+import type { LocalPictures } from './state/query/local-pictures.js';
+import { formatAddress, PAGES, type PageName, START } from './state/query/page-address.js';
+import { searchWithFiles } from './state/query/search-with-files.js';
+import { useAddress } from './state/query/use-address.js';
+import { type Incoming, useIncoming } from './state/query/use-incoming.js';
 import { keepKey, pageClient, readKey, type Service, ServiceContext } from './state/service.js';
-import { useAddress } from './state/use-address.js';
-import { type Incoming, useIncoming } from './state/use-incoming.js';
-import { useTheme } from './state/use-theme.js';
+import { useResponse } from './state/use-response.js';
 import { ImportPage } from './views/import-page.js';
 import { MapPage } from './views/map-page.js';
 import { SearchPage } from './views/search-page.js';
 import { StatusPage } from './views/status-page.js';
 
-const TITLES: { readonly [page in PageName]: string } = { search: 'Search', import: 'Import', map: 'Map', status: 'Status' };
+const TITLES: { readonly [page in PageName]: string } = {
+  search: 'Search',
+  import: 'Import',
+  map: 'Map',
+  status: 'Status',
+};
 const VIEWS = { search: SearchPage, import: ImportPage, map: MapPage, status: StatusPage } as const;
 const THEME_ICONS = { auto: 'half', light: 'sun', dark: 'moon' } as const;
 const TOAST_MS = 4000;
 
-/** The page. */
+/** Root component. */
 export function App({ locals }: { readonly locals: LocalPictures }) {
   const [address, navigate] = useAddress();
   const [apiKey, setApiKey] = useState(readKey);
   const [keyReason, setKeyReason] = useState<string>();
   const [isHelping, setIsHelping] = useState(false);
-  const [heard, setHeard] = useState('');
+  const [liveAnnouncement, setLiveAnnouncement] = useState('');
   const [toast, showToast] = useToast();
   const [theme, nextTheme] = useTheme();
   const client = useMemo(() => pageClient(apiKey), [apiKey]);
+  const { response: statistics } = useResponse(
+    useCallback((signal: AbortSignal) => client.statistics({ signal }), [client]),
+  );
+  // Services before 0.2.0 do not tell; their URL box stays.
+  const canFetchUrls = statistics === undefined ? undefined : (statistics.urlFetch ?? true);
   const receiver = useRef<(incoming: Incoming) => void>(undefined);
-  // One object until something in it changes: every picture of the page listens to it.
+  // Memoised: every picture of the page uses this context.
   const service = useMemo<Service>(
-    () => ({ client, apiKey, locals, address, navigate, announce: setHeard, askForKey: setKeyReason, toast: showToast, receiver }),
-    [client, apiKey, locals, address, navigate, showToast],
+    () => ({
+      client,
+      apiKey,
+      locals,
+      address,
+      navigate,
+      canFetchUrls,
+      announce: setLiveAnnouncement,
+      askForKey: setKeyReason,
+      toast: showToast,
+      receiver,
+    }),
+    [client, apiKey, locals, address, navigate, canFetchUrls, showToast],
   );
 
   const receive = useCallback(
     (incoming: Incoming) => {
       if (receiver.current !== undefined) receiver.current(incoming);
       else if (incoming.kind === 'files') void searchWithFiles(incoming.files, { locals, navigate, toast: showToast });
+      else if (incoming.kind === 'url' && canFetchUrls === false)
+        showToast('This service does not fetch image URLs. Save the picture and drop it here.');
       else navigate(({ collection }) => ({ ...START, collection, like: [incoming] }));
     },
-    [locals, navigate, showToast],
+    [locals, navigate, canFetchUrls, showToast],
   );
   const isDraggedOver = useIncoming(receive);
   useHelpKey(() => setIsHelping(true));
@@ -55,7 +80,7 @@ export function App({ locals }: { readonly locals: LocalPictures }) {
   return (
     <ServiceContext.Provider value={service}>
       <a class="button skip" href="#content">
-        Skip to the content
+        Skip to content
       </a>
       <header class="head">
         <PageLink page="search" className="brand" service={service}>
@@ -70,22 +95,24 @@ export function App({ locals }: { readonly locals: LocalPictures }) {
           ))}
         </nav>
         {apiKey !== undefined && (
-          <button type="button" class="icon-button" aria-label="API key" onClick={() => setKeyReason('This tab uses a key.')}>
-            <Icon name="key" />
-          </button>
+          <IconButton icon="key" label="API key" onClick={() => setKeyReason('This tab uses an API key.')} />
         )}
-        <button type="button" class="icon-button" aria-label={`Colours: ${theme}`} title={`Colours: ${theme}`} onClick={nextTheme}>
+        <button
+          type="button"
+          class="icon-button"
+          aria-label={`Theme: ${theme}`}
+          title={`Theme: ${theme}`}
+          onClick={nextTheme}
+        >
           <Icon name={THEME_ICONS[theme]} />
         </button>
-        <button type="button" class="icon-button" aria-label="Help" title="Help (?)" onClick={() => setIsHelping(true)}>
-          <Icon name="help" />
-        </button>
+        <IconButton icon="help" label="Help" title="Help (?)" onClick={() => setIsHelping(true)} />
       </header>
       <main class="body" id="content" tabIndex={-1}>
         <View />
       </main>
-      <p class="heard" aria-live="polite">
-        {heard}
+      <p class="visually-hidden" aria-live="polite">
+        {liveAnnouncement}
       </p>
       {toast !== undefined && (
         <p class="toast" role="status">
@@ -117,27 +144,23 @@ type PageLinkProps = {
   readonly children: preact.ComponentChildren;
 };
 
-/** A link to one of the pages, which keeps the collection; with a modifier key the browser opens it as any other link. */
+/** A link to a page, which keeps the collection. */
 function PageLink({ page, className, service, children }: PageLinkProps) {
   const { address, navigate } = service;
   const target = { ...START, page, collection: address.collection };
   return (
-    <a
+    <Link
       class={className}
       href={formatAddress(target)}
       aria-current={className === undefined && address.page === page ? 'page' : undefined}
-      onClick={(event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-        event.preventDefault();
-        navigate(target);
-      }}
+      follow={() => navigate(target)}
     >
       {children}
-    </a>
+    </Link>
   );
 }
 
-/** Two pictures, one over the other. */
+/** The logo. */
 function Mark() {
   return (
     <svg width="26" height="26" viewBox="0 0 32 32" aria-label="Likeness" role="img">
@@ -147,12 +170,12 @@ function Mark() {
   );
 }
 
-function useToast(): readonly [string | undefined, (words: string) => void] {
+function useToast(): readonly [string | undefined, (message: string) => void] {
   const [toast, setToast] = useState<string>();
   const timer = useRef<number>(undefined);
-  const show = useCallback((words: string) => {
+  const show = useCallback((message: string) => {
     clearTimeout(timer.current);
-    setToast(words);
+    setToast(message);
     timer.current = window.setTimeout(() => setToast(undefined), TOAST_MS);
   }, []);
   return [toast, show];
@@ -167,4 +190,33 @@ function useHelpKey(help: () => void): void {
     addEventListener('keydown', press);
     return () => removeEventListener('keydown', press);
   }, [help]);
+}
+
+/** The system's setting, or the user's choice. */
+type Theme = 'auto' | 'light' | 'dark';
+
+const THEME_KEY = 'likeness.theme';
+const THEMES: readonly Theme[] = ['auto', 'light', 'dark'];
+
+/** The theme, and a function that switches to the next. Kept in localStorage. */
+function useTheme(): readonly [Theme, () => void] {
+  const [theme, setTheme] = useState<Theme>(storedTheme);
+  useEffect(() => {
+    if (theme === 'auto') delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    try {
+      localStorage.setItem(THEME_KEY, theme);
+    } catch {
+      // Forbidden by the browser's settings: it lasts until reload.
+    }
+  }, [theme]);
+  return [theme, () => setTheme((now) => THEMES[(THEMES.indexOf(now) + 1) % THEMES.length] ?? 'auto')];
+}
+
+function storedTheme(): Theme {
+  try {
+    return THEMES.find((theme) => theme === localStorage.getItem(THEME_KEY)) ?? 'auto';
+  } catch {
+    return 'auto';
+  }
 }

@@ -1,6 +1,6 @@
 import { render } from 'preact';
 import { App } from './app.js';
-import { openLocalPictures } from './state/local-pictures.js';
+import { openLocalPictures } from './state/query/local-pictures.js';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/controls.css';

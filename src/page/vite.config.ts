@@ -1,30 +1,46 @@
-/** How the page is built: one script and one style sheet with hashed names, and a compressed copy of each for the service to send. */
+/**
+ * Build of the page: one script and one style sheet with hashed names, precompressed. `npx vite src/page` serves it
+ * for development.
+ */
 import { promisify } from 'node:util';
 import { brotliCompress, gzip } from 'node:zlib';
-import { defineConfig, type Plugin } from 'vite';
+import { defineConfig, loadEnv, type Plugin } from 'vite';
 
-/** A request of a development server goes to a service that runs beside it. */
+/** The development server forwards API requests to this service; LIKENESS_URL names another. */
 const SERVICE = 'http://127.0.0.1:8080';
-const API = ['/search', '/index', '/images', '/collections', '/compare', '/stats', '/map', '/imports', '/readyz', '/openapi.yaml', '/docs'];
+/** First segments of the API's paths. */
+const API = [
+  ...['search', 'index', 'images', 'collections', 'compare', 'map', 'imports', 'snapshots', 'encoder'],
+  ...['stats', 'livez', 'healthz', 'readyz', 'metrics', 'openapi.yaml', 'docs', 'likeness-search.js'],
+];
 
-export default defineConfig({
-  base: './', // Below whatever prefix a proxy puts before the service.
+export default defineConfig(({ mode }) => ({
+  base: './', // Works under any path prefix of a proxy.
   build: {
     outDir: '../../dist/page',
     emptyOutDir: true,
     target: 'es2022',
     modulePreload: false,
-    assetsInlineLimit: 0, // A data: address would need a looser content policy.
+    assetsInlineLimit: 0, // A data: URL would need a looser content policy.
     reportCompressedSize: false,
     rolldownOptions: { checks: { pluginTimings: false } },
   },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   plugins: [compressed()],
-  server: { proxy: Object.fromEntries(API.map((path) => [path, { target: SERVICE }])) },
-});
+  server: {
+    host: '127.0.0.1',
+    // The page imports src/client, which is outside its root.
+    fs: { allow: ['../..'] },
+    proxy: {
+      [`^/(${API.join('|').replaceAll('.', '\\.')})(?=[/?]|$)`]: {
+        target: loadEnv(mode, '.', 'LIKENESS_').LIKENESS_URL ?? SERVICE,
+      },
+    },
+  },
+}));
 
-/** Writes NAME.br and NAME.gz beside what is text, once, so that no request waits for a compression. */
-function compressed(): Plugin {
+/** Writes NAME.br and NAME.gz for each text file, so that the service never compresses at run time. */
+export function compressed(): Plugin {
   return {
     name: 'compressed',
     apply: 'build',

@@ -1,4 +1,5 @@
-/** The application, top to bottom: options, hooks in the order in which a request meets them, plugins, routes. */
+/** The application: parts, hooks in the order in which a request passes them, plugins, routes. */
+import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import helmet from '@fastify/helmet';
 import multipart from '@fastify/multipart';
@@ -6,34 +7,39 @@ import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyRequest, type RouteOptions } from 'fastify';
 import type { Catalogue } from '../catalogue/catalogue.js';
-import type { Snapshots } from '../catalogue/snapshots.js';
+import { checkExactNumbers } from '../catalogue/records/exact-json.js';
+import type { Snapshots } from '../catalogue/snapshots/snapshots.js';
 import type { Encoder } from '../encoder/encoder.js';
 import type { ShippedScores } from '../encoder/score-defaults.js';
 import { SearchError } from '../errors.js';
 import type { ImageDecoder } from '../images/image-decoder.js';
 import type { Settings } from '../settings.js';
-import { createBudget } from './admission.js';
-import { describeRoute, openApiFrame } from './api-document.js';
-import { type ApiKey, createGate, readApiKeys, type Visitor } from './auth.js';
-import { endSlowBody } from './body-deadline.js';
-import { createCollectionScores, type FitPlan } from './collection-scores.js';
-import { createCopyVerifier } from './copy-verifier.js';
+import { describeRoute, nameComponents, openApiFrame } from './api-document.js';
+import { type ApiKey, createAuthenticator, type Principal, readApiKeys } from './auth.js';
 import { allowOrigins, isOriginAllowed, parseOrigins } from './cors.js';
-import { closeIfBodyIsUnread, refuseDeclaredExcess } from './early-close.js';
-import { createEmbeddingMaps } from './embedding-maps.js';
+import { createCollectionScores, type FitPlan } from './derived/collection-scores.js';
+import { createEmbeddingMaps } from './derived/embedding-maps.js';
 import type { EncoderReport } from './encoder-report.js';
 import { createErrorHandler } from './error-answers.js';
-import { createFairTurns } from './fair-turns.js';
-import { BODY_BYTES_MAX, fastifyOptions } from './fastify-options.js';
-import { createImports, type ImportStorage } from './import-service.js';
+import { BODY_BYTES_MAX, fastifyOptions, HELMET_OPTIONS } from './fastify-options.js';
+import { createImports, type ImportStorage } from './ingest/import-service.js';
+import { createPipeline } from './ingest/pipeline.js';
+import { createBudget, createSharedBudget } from './limits/budget.js';
+import { createFairQueue } from './limits/fair-queue.js';
+import { READS_PER_IMAGE } from './limits/read-cost.js';
+import {
+  closeIfBodyIsUnread,
+  endSlowBody,
+  refuseAmbiguousHeaders,
+  refuseDeclaredExcess,
+  UNANSWERED_MAX,
+} from './limits/request-limits.js';
+import { createRequestTracker, type RequestTracker } from './limits/request-tracker.js';
+import { createTokenBuckets } from './limits/token-buckets.js';
 import { type LogOptions, logFit, logRequestEnd, statusOf } from './logging.js';
 import { type Monitoring, UNKNOWN_ROUTE } from './monitoring.js';
 import { createPictureUrls } from './picture-urls.js';
-import { createPipeline } from './pipeline.js';
-import { UNANSWERED_MAX } from './pipelining.js';
-import { productVersion } from './product-version.js';
 import { createReadiness } from './readiness.js';
-import { createRequestLedger, type RequestLedger } from './request-ledger.js';
 import { collectionRoutes } from './routes/collections.js';
 import { comparingRoutes } from './routes/comparing.js';
 import { documentRoutes } from './routes/documents.js';
@@ -47,11 +53,15 @@ import { metricsRoutes } from './routes/metrics.js';
 import { searchingRoutes } from './routes/searching.js';
 import { snapshotRoutes } from './routes/snapshots.js';
 import { statisticsRoutes } from './routes/statistics.js';
+import { errorResponses } from './schemas/schemas.js';
+import { type ComparisonThreads, createComparisonThreads } from './search/comparison-threads.js';
 import type { App, ServerContext } from './server-context.js';
 import { createTenancy } from './tenancy.js';
-import { createTokenBuckets } from './token-buckets.js';
+import { refuseInfinite } from './validation-messages.js';
 
-/** What the application is built from; tests pass their own. Without `keys` they are read from the settings, without `log` nothing is logged. */
+/**
+ * What the application is built from. Without `keys` they are read from the settings; without `log` nothing is logged.
+ */
 export type AppParts = {
   readonly settings: Settings;
   readonly decoder: ImageDecoder;
@@ -59,39 +69,59 @@ export type AppParts = {
   readonly catalogue: Catalogue;
   readonly snapshots: Snapshots;
   readonly imports: ImportStorage;
-  /** Folder of maps that were computed; made when there is one. */
+  /** Folders of computed maps and of fitted scores; created when first needed. */
   readonly mapFolder: string;
-  /** Folder of scores that were fitted to collections; made when there are some. */
   readonly scoreFolder: string;
   readonly monitoring: Monitoring;
-  /** What came with the encoder; without, its scores are read with caution. */
+  /** The encoder's score curves; cautious ones where it has none. */
   readonly scores?: ShippedScores | undefined;
-  /** For tests: when scores are fitted to collections. */
+  /** For tests: when scores are fitted to collections, and what compares pictures. */
   readonly fitPlan?: Partial<FitPlan> | undefined;
+  readonly comparisons?: ComparisonThreads | undefined;
   readonly report?: EncoderReport | undefined;
   readonly keys?: readonly ApiKey[];
   readonly log?: LogOptions;
-  /** Told of every route, the ones of plugins too. */
+  /** Called with every route, those of plugins included. */
   readonly onRoute?: (route: RouteOptions) => void;
 };
 
-/** The application and what the process needs to end it well. */
+/** The application and what the process needs to stop it well. */
 export type Application = {
   readonly app: App;
-  readonly ledger: RequestLedger;
-  /** Reads what was fitted to collections, and goes on with the imports that ran when the service ended; to be called once, before it listens. */
+  readonly tracker: RequestTracker;
+  /** Reads fitted scores and resumes interrupted imports. Called once, before the application listens. */
   resumeWork(): Promise<void>;
-  /** From now on every new request is refused with SHUTTING_DOWN and every answer closes its connection. */
+  /** Refuses every further request with SHUTTING_DOWN and closes each connection with its next response. */
   startDraining(): void;
 };
 
 const MAX_CALLERS = 10_000;
-/** A caller may send ten seconds' worth of his quota at once, and as many images as one request holds; a whole minute's at once is a flood. */
+/** Reads that the catalogue works on at once: enough to keep its thread busy. */
+const READ_WINDOW = 4;
+/** Smaller responses need no room in the response memory. */
+const SMALL_RESPONSE_BYTES = 16 * 1024;
+/** A burst of the quota is ten seconds' worth, and at least the images of one request. */
 const BURSTS_A_MINUTE = 6;
-/** Nobody needs the machine when no image is on its way and no request has ended for so long: a user's next search comes no sooner. */
-const QUIET_MS = 250;
-/** Of a full batch, the share that may be on its way to the encoder beside what the decoders hold: large enough for batches, small enough for fair turns. */
+/** The service is idle when no image is in flight and no request has ended for this long. */
+const IDLE_MS = 250;
+/** Share of a full batch that runs besides what the decoders hold: enough for batches, few enough for fair queueing. */
 const WINDOW_OF_BATCH = 0.25;
+
+/** The routes, in the order of the API's document. */
+const ROUTES = [
+  healthRoutes,
+  searchingRoutes,
+  comparingRoutes,
+  indexingRoutes,
+  imageRoutes,
+  importRoutes,
+  collectionRoutes,
+  mapRoutes,
+  statisticsRoutes,
+  encoderReportRoutes,
+  snapshotRoutes,
+  documentRoutes,
+];
 
 /** Builds the application; it neither listens nor owns its parts. */
 export async function buildApp(parts: AppParts): Promise<Application> {
@@ -102,86 +132,130 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   let isDraining = false;
   let lastEndAt = performance.now();
 
-  const visitors = new WeakMap<FastifyRequest, Visitor>();
-  const visitorOf = (request: FastifyRequest): Visitor => {
-    const visitor = visitors.get(request);
-    if (visitor === undefined) throw new Error('A request passed the gate unseen. This is a bug.');
-    return visitor;
+  const principals = new WeakMap<FastifyRequest, Principal>();
+  const principalOf = (request: FastifyRequest): Principal => {
+    const principal = principals.get(request);
+    if (principal === undefined) throw new Error('The request was not authenticated. This is a bug.');
+    return principal;
   };
-  const ledger = createRequestLedger({
+  const reads = createFairQueue({
+    unit: 'reads',
+    flags: '--catalogue-queue',
+    limit: settings.catalogueQueue,
+    window: READ_WINDOW,
+    maxWaitMs: settings.requestTimeoutMs / 4,
+    now: () => performance.now(),
+  });
+  const tracker = createRequestTracker({
     requestTimeoutMs: settings.requestTimeoutMs,
-    callerOf: (request) => visitorOf(request).caller,
+    reads,
+    callerOf: (request) => principalOf(request).caller,
     onEnd: (request, reply, end) => {
       lastEndAt = performance.now();
       const route = request.routeOptions.url ?? UNKNOWN_ROUTE;
-      monitoring.countRequest({ method: request.method, route, status: statusOf(reply, end), elapsedMs: end.elapsedMs });
+      monitoring.countRequest({
+        method: request.method,
+        route,
+        status: statusOf(reply, end),
+        elapsedMs: end.elapsedMs,
+      });
       if (end.error instanceof SearchError) monitoring.countError(end.error.code);
       logRequestEnd(request, reply, end);
     },
   });
   const origins = parseOrigins(settings.corsOrigins, keys.length > 0);
   const allowsOrigin = (origin: string): boolean => isOriginAllowed(origins, origin);
-  const gate = createGate({ keys, trustsProxy: settings.trustProxy !== '', allowsOrigin });
+  const authenticate = createAuthenticator({ keys, allowsOrigin });
   const quota = createTokenBuckets({
     perMinute: settings.rateLimit,
-    burst: Math.min(settings.rateLimit, Math.max(settings.maxFilesPerRequest, Math.ceil(settings.rateLimit / BURSTS_A_MINUTE))),
+    burst: Math.min(
+      settings.rateLimit,
+      Math.max(settings.maxFilesPerRequest, Math.ceil(settings.rateLimit / BURSTS_A_MINUTE)),
+    ),
     maxCallers: MAX_CALLERS,
     now: () => performance.now(),
   });
-  const turns = createFairTurns({
+  const queue = createFairQueue({
+    unit: 'images',
+    flags: '--max-images-in-flight, --queue-wait-ms',
     limit: settings.maxImagesInFlight,
     window: 2 * settings.decoders + Math.ceil(settings.batchSizeMax * WINDOW_OF_BATCH),
     maxWaitMs: settings.queueWaitMs,
     now: () => performance.now(),
   });
+  const responseMemory = createSharedBudget({
+    limit: settings.responseMemoryBytes,
+    message: `Responses that their clients have not read hold too much memory (--response-memory-bytes).`,
+  });
   const uploadMemory = createBudget({
     limit: settings.uploadMemoryBytes,
-    sentence: `Uploads hold ${settings.uploadMemoryBytes} bytes already (--upload-memory-bytes).`,
+    message: `Uploads hold ${settings.uploadMemoryBytes} bytes already (--upload-memory-bytes).`,
   });
   const pictureUrls = createPictureUrls({ settings, memory: uploadMemory, monitoring, version });
   const readiness = createReadiness({ encoder, catalogue });
-  const encodeImage = createPipeline({ decoder, encoder, turns, monitoring });
-  const verifier = createCopyVerifier({ onFailure: (error) => app.log.error({ err: error }, 'the thread that verifies copies died') });
+  const encodeImage = createPipeline({ decoder, encoder, queue, monitoring });
+  const comparisons =
+    parts.comparisons ??
+    createComparisonThreads({
+      threads: settings.comparisonThreads,
+      onFailure: (error) => app.log.error({ err: error }, 'a thread that compares pictures died'),
+    });
   const spendQuota: ServerContext['spendQuota'] = (request, images) => {
     if (settings.rateLimit === 0) return;
-    const waitSeconds = quota.take(visitorOf(request).caller, images);
+    const waitSeconds = quota.take(principalOf(request).caller, images);
     if (waitSeconds === 0) return;
     const message = `More than ${settings.rateLimit} images a minute (--rate-limit).`;
     throw new SearchError('RATE_LIMITED', message, { retryAfterSeconds: waitSeconds });
   };
   const imports = createImports({
-    ...{ settings, storage: parts.imports, catalogue, encodeImage, turns, pictureUrls, monitoring },
+    ...{ settings, storage: parts.imports, catalogue, encodeImage, queue, pictureUrls, monitoring },
+    charge: (caller, images) => (settings.rateLimit === 0 ? 0 : quota.take(caller, images)),
     onFailure: (error) => app.log.error({ err: error }, 'an import met an unforeseen error'),
   });
   const maps = createEmbeddingMaps({
     ...{ catalogue, folder: parts.mapFolder, encoderId: encoder.description.id },
     onFailure: (error) => app.log.error({ err: error }, 'a map could not be computed or kept'),
   });
-  const isQuiet = (): boolean => {
+  const isIdle = (): boolean => {
     const { queued, active } = encoder.statistics;
-    return turns.held + queued + active === 0 && performance.now() - lastEndAt >= QUIET_MS;
+    return queue.held + queued + active === 0 && performance.now() - lastEndAt >= IDLE_MS;
   };
   const scores = createCollectionScores({
-    ...{ catalogue, encoder, shipped: parts.scores, folder: parts.scoreFolder, isOn: settings.refitScores === 'on', isQuiet },
+    ...{
+      catalogue,
+      encoder,
+      shipped: parts.scores,
+      folder: parts.scoreFolder,
+      isOn: settings.refitScores === 'on',
+      isIdle,
+    },
     ...(parts.fitPlan !== undefined && { plan: parts.fitPlan }),
     onFit: (report) => logFit(app.log, report),
-    onFailure: (error) => app.log.warn({ err: error }, 'scores could not be fitted to a collection; the curves of before stay'),
+    onFailure: (error) =>
+      app.log.warn({ err: error }, 'scores could not be fitted to a collection; the curves of before stay'),
   });
   const context: ServerContext = {
     settings,
     version,
     encoder,
     catalogue,
-    tenancy: createTenancy({ catalogue, visitorOf }),
+    tenancy: createTenancy({ catalogue, principalOf }),
     snapshots,
     monitoring,
-    ledger,
+    scopeOf: tracker.scopeOf,
     readiness,
     encodeImage,
-    verifier,
+    comparisons,
     scores,
     report: parts.report,
-    refuseWhenFull: (request) => turns.refuseWhenFull(visitorOf(request).caller),
+    admit: (request, images = 1) => {
+      queue.requireRoom(principalOf(request).caller);
+      spendQuota(request, images);
+    },
+    admitRead: (request, cost) => {
+      reads.requireRoom(principalOf(request).caller, cost);
+      spendQuota(request, cost / READS_PER_IMAGE);
+    },
     uploadMemory,
     pictureUrls,
     imports,
@@ -191,39 +265,53 @@ export async function buildApp(parts: AppParts): Promise<Application> {
 
   const onExcess = (ip: string | undefined): void =>
     app.log.info({ ip }, `connection closed: more than ${UNANSWERED_MAX} requests ahead of their answers`);
-  const app: App = fastify(fastifyOptions({ settings, monitoring, log, onExcess })).withTypeProvider<TypeBoxTypeProvider>();
+  const app: App = fastify(
+    fastifyOptions({ settings, monitoring, log, onExcess }),
+  ).withTypeProvider<TypeBoxTypeProvider>();
   await allowOrigins(app, origins);
 
-  // A request meets these in this order, all of them before a byte of its body is read.
+  // In this order, before the body is read.
   app.addHook('onRequest', (request, reply, done) => {
-    ledger.open(request, reply);
+    tracker.open(request, reply);
     reply.header('x-request-id', request.id);
+    refuseAmbiguousHeaders(request);
     if (isDraining) throw new SearchError('SHUTTING_DOWN', 'The service is stopping.', { retryAfterSeconds: 1 });
-    const {
-      access,
-      scope = 'collections',
-      maxBodyBytes = BODY_BYTES_MAX,
-      bodyTimeoutMs = settings.requestTimeoutMs,
-    } = request.routeOptions.config;
-    visitors.set(request, gate(request, { access: request.is404 ? 'open' : stated(access), scope }));
+    const { access, scope = 'collections', maxBodyBytes = BODY_BYTES_MAX } = request.routeOptions.config;
+    const principal = authenticate(request, { access: request.is404 ? 'open' : stated(access), scope });
+    principals.set(request, principal);
+    request.log.debug({ caller: principal.caller, route: request.routeOptions.url }, 'authenticated');
     refuseDeclaredExcess(request, maxBodyBytes);
-    endSlowBody(app.server, request, bodyTimeoutMs);
+    endSlowBody(app.server, request, { graceMs: settings.requestTimeoutMs, bytesPerSecond: settings.uploadMinRate });
     done();
   });
-  app.addHook('onSend', (request, reply, _payload, done) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     if (isDraining) reply.header('connection', 'close');
     closeIfBodyIsUnread(request, reply);
+    const bytes = typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : 0;
+    request.log.debug({ status: reply.statusCode, bytes }, 'responding');
+    if (bytes >= SMALL_RESPONSE_BYTES)
+      reply.raw.once('close', responseMemory.reserve(principals.get(request)?.caller ?? request.ip, bytes));
     done();
   });
-  app.setErrorHandler(createErrorHandler(ledger));
-  app.setNotFoundHandler(() => {
-    throw new SearchError('NOT_FOUND', 'There is no such route; openapi.yaml lists all.');
+  app.setErrorHandler(createErrorHandler(tracker));
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = methodsOf(routes, request.url);
+    if (allowed.length === 0) throw new SearchError('NOT_FOUND', 'There is no such route; openapi.yaml lists all.');
+    reply.header('allow', allowed.join(', '));
+    const message = `${request.method} is not a method of this route; it has ${allowed.join(', ')}.`;
+    throw new SearchError('METHOD_NOT_ALLOWED', message);
+  });
+  app.addHook('preValidation', (request, _reply, done) => {
+    refuseInfinite(request.query as object, request.routeOptions.schema?.querystring);
+    done();
   });
   app.addHook('onRoute', (route) => {
+    const { response } = (route.schema ?? {}) as { readonly response?: object };
+    if (response !== undefined) route.schema = { ...route.schema, response: { ...errorResponses, ...response } };
     routes.push(route);
     parts.onRoute?.(route);
   });
-  app.addHook('onClose', () => verifier.close());
+  app.addHook('onClose', () => comparisons.close());
   app.addHook('onClose', () => imports.close());
   app.addHook('onClose', () => maps.close());
   app.addHook('onClose', () => scores.close());
@@ -233,38 +321,44 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   });
 
   app.removeContentTypeParser('text/plain');
-  app.addContentTypeParser('application/merge-patch+json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
-  app.addContentTypeParser(/^(image\/|application\/octet-stream)/, (_request, _payload, done) => done(null)); // upload.ts reads these.
-  await app.register(swagger, { openapi: openApiFrame(version), transform: describeRoute });
-  await app.register(helmet, {
-    contentSecurityPolicy: { useDefaults: false, directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] } },
-    strictTransportSecurity: false, // Whoever terminates TLS in front says so.
-    referrerPolicy: { policy: 'no-referrer' },
+  const parseJson = app.getDefaultJsonParser('error', 'ignore'); // `constructor` is a key like any other
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser<string>(
+    ['application/json', 'application/merge-patch+json'],
+    { parseAs: 'string' },
+    (request, body, done) => {
+      try {
+        checkExactNumbers(body, 'The body');
+      } catch (error) {
+        done(error as SearchError); // what it throws
+        return;
+      }
+      parseJson(request, body, done);
+    },
+  );
+  // upload.ts reads these.
+  app.addContentTypeParser(/^(image\/|(application|binary)\/octet-stream)/, (_request, _payload, done) => done(null));
+  await app.register(swagger, {
+    openapi: openApiFrame(version),
+    transform: describeRoute,
+    transformObject: nameComponents,
   });
+  await app.register(helmet, HELMET_OPTIONS);
   await app.register(multipart, { throwFileSizeLimit: false });
 
-  await app.register(healthRoutes, context);
-  await app.register(searchingRoutes, context);
-  await app.register(comparingRoutes, context);
-  await app.register(indexingRoutes, context);
-  await app.register(imageRoutes, context);
-  await app.register(importRoutes, context);
-  await app.register(collectionRoutes, context);
-  await app.register(mapRoutes, context);
-  await app.register(statisticsRoutes, context);
-  await app.register(encoderReportRoutes, context);
-  await app.register(snapshotRoutes, context);
-  await app.register(documentRoutes, context);
+  for (const routes of ROUTES) await app.register(routes, context);
   if (settings.metricsPort === 0) await app.register(metricsRoutes, { monitoring, access: 'read' as const });
 
-  const requestsInFlight = (): number => ledger.inFlight.total;
+  const requestsInFlight = (): number => tracker.inFlight.total;
   const urlFetchesActive = (): number => pictureUrls.active;
   monitoring.watch({
     decoder,
     encoder,
     catalogue,
-    imagesInFlight: turns,
+    imagesInFlight: queue,
+    readsInFlight: reads,
     uploadMemory,
+    responseMemory,
     urlFetchesActive,
     imports,
     requestsInFlight,
@@ -272,7 +366,7 @@ export async function buildApp(parts: AppParts): Promise<Application> {
   });
   return {
     app,
-    ledger,
+    tracker,
     async resumeWork() {
       await scores.open();
       await imports.resume();
@@ -290,4 +384,19 @@ export async function buildApp(parts: AppParts): Promise<Application> {
 function stated<T>(access: T | undefined, url = 'This route'): T {
   if (access === undefined) throw new Error(`${url} does not state who may use it (config.access). This is a bug.`);
   return access;
+}
+
+/** The methods of the route that a path means. */
+function methodsOf(routes: readonly RouteOptions[], url: string): readonly string[] {
+  const path = url.split('?', 1)[0] ?? '';
+  const ofPath = routes.filter((route) => new RegExp(`^${route.url.replace(/:[a-z]+/gi, '[^/]+')}$`).test(path));
+  return [...new Set(ofPath.flatMap(({ method }) => method))].filter((method) => method !== 'OPTIONS').toSorted();
+}
+
+/** The version in package.json, three folders above the compiled file. */
+function productVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return version;
 }

@@ -1,4 +1,7 @@
-/** Web pages of other origins: none by default, exact ones by setting. Browsers ask (CORS); this answers. Keys travel in headers only, so no cookie is ever allowed. */
+/**
+ * Web pages of other origins: none by default, exact ones by setting. Browsers ask (CORS); this answers. Keys travel in
+ * headers only, so no cookie is ever allowed.
+ */
 import cors from '@fastify/cors';
 import { SearchError } from '../errors.js';
 import type { App } from './server-context.js';
@@ -10,17 +13,21 @@ const ANSWER_HEADERS = ['x-request-id', 'retry-after', 'location', 'etag', 'cont
 const PREFLIGHT_SECONDS = 600;
 
 /**
- * Origins from the setting's text: exact ones (`https://shop.example`), or `*`. Throws INVALID_SETTINGS for anything else, and for `*` without keys, where any page that a user of this
- * machine opens could read and change the collection.
+ * Origins from the setting's text: exact ones (`https://shop.example`), or `*`. Throws INVALID_SETTINGS for anything
+ * else, and for `*` without keys, where any page that a user of this machine opens could read and change
+ * the collection.
  */
 export function parseOrigins(text: string, hasKeys: boolean): readonly string[] {
   const origins = text === '' ? [] : text.split(',').map((origin) => origin.trim());
   for (const origin of origins) {
     const isExact = /^https?:\/\/[^*]+$/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
     if (origin === ANY ? origins.length > 1 : !isExact)
-      throw wrong(`"${origin.slice(0, 100)}" is no origin; write https://shop.example, several with commas, or * alone`);
+      throw wrong(
+        `"${origin.slice(0, 100)}" is no origin; write https://shop.example, several with commas, or * alone`,
+      );
   }
-  if (origins.includes(ANY) && !hasKeys) throw wrong('* lets every web page in, and there are no API keys; set keys, or name the origins');
+  if (origins.includes(ANY) && !hasKeys)
+    throw wrong('* lets every web page in, and there are no API keys; set keys, or name the origins');
   return origins;
 }
 
@@ -29,11 +36,15 @@ export function isOriginAllowed(origins: readonly string[], origin: string): boo
   return origins.includes(ANY) || origins.includes(origin);
 }
 
-/** Answers preflights, before any key is looked for, and names the allowed origin in every answer. To be called before other hooks are added. */
+/**
+ * Answers preflights, before any key is looked for, and names the allowed origin in every answer. To be called before
+ * other hooks are added.
+ */
 export async function allowOrigins(app: App, origins: readonly string[]): Promise<void> {
   if (origins.length === 0) return;
   app.addHook('onRoute', (route) => {
-    if (route.method === 'OPTIONS') route.config = { ...route.config, access: 'open' }; // the plugin's own; a preflight carries no key
+    // the plugin's own; a preflight carries no key
+    if (route.method === 'OPTIONS') route.config = { ...route.config, access: 'open' };
   });
   await app.register(cors, {
     origin: origins.includes(ANY) ? ANY : [...origins],
@@ -47,5 +58,5 @@ export async function allowOrigins(app: App, origins: readonly string[]): Promis
 }
 
 function wrong(why: string): SearchError {
-  return new SearchError('INVALID_SETTINGS', `Settings are wrong:\n  --cors-origins: ${why}`);
+  return new SearchError('INVALID_SETTINGS', `Invalid settings:\n  --cors-origins: ${why}`);
 }

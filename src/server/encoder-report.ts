@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { etagOf } from './http-headers.js';
 
 /** Name of the page that `likeness evaluate` writes beside an encoder. */
 const REPORT_FILE = 'report.html';
@@ -11,8 +11,9 @@ const BYTES_MAX = 32 * 1024 * 1024;
 export type EncoderReport = { readonly html: Buffer; readonly etag: string };
 
 /**
- * The report in a saved encoder's folder. Undefined where there is none, or one that does not name this encoder: folders outlive what was trained into
- * them. Read once, so that it is of the encoder that runs. A report that cannot be read is as good as none, since no search needs it; `onWarning` is told why.
+ * The report in a saved encoder's folder. Undefined where there is none, or one that does not name this encoder:
+ * folders outlive what was trained into them. Read once, so that it is of the encoder that runs. A report that cannot
+ * be read is as good as none, since no search needs it; `onWarning` is told why.
  */
 export async function readEncoderReport(
   folder: string,
@@ -22,7 +23,7 @@ export async function readEncoderReport(
   const path = join(folder, REPORT_FILE);
   try {
     const html = await readBounded(path);
-    if (html.includes(encoderId)) return { html, etag: `"${createHash('sha256').update(html).digest('base64url').slice(0, 22)}"` };
+    if (html.includes(encoderId)) return { html, etag: etagOf(html) };
     onWarning(`${path} is of another encoder and is not served. Make it again: likeness evaluate.`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') onWarning(`${path} is not served: ${String(error)}`);

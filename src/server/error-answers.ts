@@ -1,13 +1,20 @@
-/** How errors become answers: Fastify's shape with our stable codes. 4xx say what was wrong, 5xx say only their code and the remedy. */
+/**
+ * How errors become answers: Fastify's shape with our stable codes. 4xx say what was wrong, 5xx say only their code and
+ * the remedy.
+ */
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_TABLE, type ErrorCode, SearchError } from '../errors.js';
-import { createRefusalPace } from './refusal-pace.js';
-import { ClientGoneError, type RequestLedger } from './request-ledger.js';
+import { ClientGoneError, type RequestTracker } from './limits/request-tracker.js';
 
 /** Body of every answer that is not a success. `error` is the status in words, as Fastify has it. */
-export type ErrorBody = { readonly statusCode: number; readonly code: ErrorCode; readonly error: string; readonly message: string };
+export type ErrorBody = {
+  readonly statusCode: number;
+  readonly code: ErrorCode;
+  readonly error: string;
+  readonly message: string;
+};
 
 /** What a client may know of an error inside a list of results. */
 export type PublicError = { readonly code: ErrorCode; readonly message: string };
@@ -48,7 +55,10 @@ export function toSearchError(error: unknown): SearchError {
   return new SearchError('INTERNAL', 'An unforeseen error.', { cause: error });
 }
 
-/** Code and message of an error as strangers may see it: of our own faults only the remedy, never a path, a query or a version. */
+/**
+ * Code and message of an error as strangers may see it: of our own faults only the remedy, never a path, a query or
+ * a version.
+ */
 export function publicError(error: SearchError): PublicError {
   return { code: error.code, message: error.httpStatus >= 500 ? error.remedy : error.message };
 }
@@ -61,35 +71,50 @@ export function errorBody(error: SearchError): ErrorBody {
 /** Sets status and headers that belong to an error, Retry-After and WWW-Authenticate among them. */
 export function prepareErrorReply(reply: FastifyReply, error: SearchError): FastifyReply {
   reply.code(error.httpStatus);
-  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
+  if (error.retryAfterSeconds !== undefined)
+    reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfterSeconds))));
   if (error.code === 'UNAUTHORISED') reply.header('www-authenticate', 'Bearer');
   return reply;
 }
 
-/** Fastify's error handler: answers, and leaves the error in the ledger for the request's one log line. */
-export function createErrorHandler(ledger: RequestLedger) {
-  const refusalWaitMs = createRefusalPace(() => performance.now());
+/**
+ * Closer refusals than this are spread out, up to the longest delay. Clients that retry at once would otherwise use the
+ * processors for refusals: row A2 of docs/reliability.md (goodput at twice the capacity) needs this.
+ */
+const REFUSAL_SPACING_MS = 2;
+const REFUSAL_DELAY_MS_MAX = 30;
+
+/** Fastify's error handler. It responds and keeps the error for the request's log line. */
+export function createErrorHandler(tracker: RequestTracker) {
+  let nextRefusalAt = 0;
+  const refusalDelayMs = (): number => {
+    const now = performance.now();
+    const delayMs = Math.min(REFUSAL_DELAY_MS_MAX, Math.max(0, nextRefusalAt - now));
+    nextRefusalAt = now + delayMs + REFUSAL_SPACING_MS;
+    return delayMs;
+  };
   return (thrown: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     if (thrown instanceof ClientGoneError || reply.raw.destroyed) {
-      ledger.noteError(request, thrown);
+      tracker.noteError(request, thrown);
       reply.hijack();
       reply.raw.destroy();
       return;
     }
-    const error = toSearchError(thrown);
-    ledger.noteError(request, error);
-    const answer = (): void => {
+    const error = withContentType(toSearchError(thrown), request);
+    tracker.noteError(request, error);
+    const respond = (): void => {
       prepareErrorReply(reply, error).type('application/json; charset=utf-8').send(errorBody(error));
     };
-    const waitMs = error.code === 'OVERLOADED' ? refusalWaitMs() : 0;
-    if (waitMs > 0) setTimeout(answer, waitMs);
-    else answer();
+    const delayMs = error.code === 'OVERLOADED' ? refusalDelayMs() : 0;
+    if (delayMs > 0) setTimeout(respond, delayMs);
+    else respond();
   };
 }
 
 /**
- * Answers what never became a request: unreadable HTTP, headers too large, or bytes that came too slowly. Then closes the connection.
- * Returns the code, for counting; undefined where nothing was answered: the client has gone, or had its answer before Node's timer looked.
+ * Answers what never became a request: unreadable HTTP, headers too large, or bytes that came too slowly. Then closes
+ * the connection. Returns the code, for counting; undefined where nothing was answered: the client has gone, or had its
+ * answer before Node's timer looked.
  */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): ErrorCode | undefined {
   const answer = new SearchError(clientErrorCode(error.code), 'The request could not be read as HTTP/1.1.');
@@ -133,4 +158,14 @@ start and on the command line only. This file is generated from \`src/errors.ts\
 |---|---|---|
 ${rows.join('\n')}
 `;
+}
+
+/** Fastify's refusal of a content type, with the type and the ones that are accepted. */
+function withContentType(error: SearchError, request: FastifyRequest): SearchError {
+  const { code } = (error.cause ?? {}) as { readonly code?: unknown }; // Fastify's errors have one
+  if (code !== 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return error;
+  const type = request.headers['content-type'] ?? '';
+  const sent = type === '' ? 'No content type was sent' : `The content type "${type.slice(0, 100)}" is not accepted`;
+  const message = `${sent}; send a form as multipart/form-data, one picture as image/jpeg, image/png or application/octet-stream, or options as application/json.`;
+  return new SearchError('UNSUPPORTED_MEDIA_TYPE', message, { cause: error.cause });
 }

@@ -1,4 +1,4 @@
-import { Snapshots } from '../catalogue/snapshots.js';
+import { Snapshots } from '../catalogue/snapshots/snapshots.js';
 import { readSettings } from '../config.js';
 import type { Encoder } from '../encoder/encoder.js';
 import { openApiDocument } from './api-document.js';
@@ -30,8 +30,10 @@ export async function generateOpenApiDocument(): Promise<string> {
     },
     catalogue: {
       add: never,
+      addKnown: never,
       findBySha256: never,
       remove: never,
+      removeCollection: never,
       patchMetadata: never,
       get: never,
       embedding: never,
@@ -40,7 +42,7 @@ export async function generateOpenApiDocument(): Promise<string> {
       list: never,
       neighbours: never,
       sample: never,
-      standing: never,
+      changesSince: never,
       statistics: never,
       saveIndexes: never,
       close,

@@ -1,14 +1,18 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { SearchError } from '../errors.js';
-import type { ScoreMeasure } from '../matching/fit-score-model.js';
-import type { FitReport } from './collection-scores.js';
-import type { RequestEnd } from './request-ledger.js';
+import type { FitReport } from './derived/collection-scores.js';
+import type { RequestEnd } from './limits/request-tracker.js';
 
 /** Where log lines go; standard output where `stream` is not given. */
 export type LogOptions = { readonly level: string; readonly stream?: { write(line: string): void } };
 
 /** What never stands in a log, wherever an object with headers may be logged. */
-const SECRETS = ['req.headers.authorization', 'req.headers["x-api-key"]', 'headers.authorization', 'headers["x-api-key"]'];
+const SECRETS = [
+  'req.headers.authorization',
+  'req.headers["x-api-key"]',
+  'headers.authorization',
+  'headers["x-api-key"]',
+];
 const MAX_PATH_CHARACTERS = 200;
 
 /** Options of Fastify's logger (pino: JSON, one line an event, control characters escaped). */
@@ -17,8 +21,8 @@ export function loggerOptions({ level, stream }: LogOptions) {
 }
 
 /**
- * The one line of a request, written when it has ended: 5xx as errors with their cause, refusals and successes as information. Of the URL
- * only the path, since a query may hold what someone took for a place to put a key.
+ * The one line of a request, written when it has ended: 5xx as errors with their cause, refusals and successes as
+ * information. Of the URL only the path, since a query may hold what someone took for a place to put a key.
  */
 export function logRequestEnd(request: FastifyRequest, reply: FastifyReply, end: RequestEnd): void {
   const { elapsedMs, isAborted, error } = end;
@@ -29,7 +33,8 @@ export function logRequestEnd(request: FastifyRequest, reply: FastifyReply, end:
   const isRefusal = error instanceof SearchError && error.isRefusal;
   const line = { method, path, status, ms: Math.round(elapsedMs * 10) / 10, ip, ...(code !== undefined && { code }) };
   if (isAborted) request.log.info(line, 'client gone');
-  else if (status >= 500 && error !== undefined && !isRefusal) request.log.error({ ...line, err: error }, 'request failed');
+  else if (status >= 500 && error !== undefined && !isRefusal)
+    request.log.error({ ...line, err: error }, 'request failed');
   else request.log.info(line, 'request');
 }
 
@@ -38,10 +43,15 @@ export function statusOf(reply: FastifyReply, { isAborted }: RequestEnd): number
   return isAborted ? 499 : reply.statusCode;
 }
 
-/** The one line of a fit of scores: what they are worth on pictures that were held out, by the collection's own curves and by the encoder's. */
-export function logFit(log: FastifyBaseLogger, { collection, images, fit, tried, before }: FitReport): void {
-  const worth = (measure: ScoreMeasure | undefined) => measure && { precision: measure.precision, recall: measure.recall };
-  const line = { collection, images, fitted: worth(tried), encoder: worth(before) };
-  if (fit !== undefined) log.info(line, 'scores were fitted to a collection');
-  else log.info(line, "the encoder's scores were kept for a collection: its own were no better founded");
+/**
+ * The one line of a fit of scores: what they are worth on pictures that were held out, by the collection's own curves
+ * and by the encoder's.
+ */
+export function logFit(log: FastifyBaseLogger, { collection, images, before, used, isChanged }: FitReport): void {
+  const { source, precision, recall } = used;
+  const line = { collection, images, before, used: source, precision, recall };
+  if (source === 'withdrawn')
+    log.warn(line, 'score curves call too many wrong results copies here: they are withdrawn');
+  else if (isChanged) log.info(line, 'the score curves of a collection changed');
+  else log.info(line, 'the score curves of a collection were measured and kept');
 }

@@ -1,16 +1,19 @@
-/** Metrics in Prometheus form. Every label has a bounded set of values: route patterns, codes of the table, stages, a few collections. */
+/**
+ * Metrics in Prometheus form. Every label has a bounded set of values: route patterns, codes of the table, stages, a
+ * few collections.
+ */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Catalogue, CatalogueStatistics } from '../catalogue/catalogue.js';
 import type { Encoder } from '../encoder/encoder.js';
 import { ERROR_TABLE, type ErrorCode } from '../errors.js';
 import type { ImageDecoder } from '../images/image-decoder.js';
-import type { Budget } from './admission.js';
+import type { Budget } from './limits/budget.js';
 
 /** Where an image's time goes; one histogram each. */
-export type Stage = 'queue' | 'decode' | 'encode' | 'search' | 'commit';
+type Stage = 'queue' | 'decode' | 'encode' | 'search' | 'commit';
 
 /** What became of an image that a client sent. */
-export type ImageOutcome = 'added' | 'replaced' | 'exists' | 'searched' | 'failed';
+type ImageOutcome = 'added' | 'replaced' | 'updated' | 'exists' | 'searched' | 'failed';
 
 /** The service's numbers: functions to count with, and the registry that GET /metrics prints. */
 export type Monitoring = {
@@ -24,11 +27,19 @@ export type Monitoring = {
   /** Call for each picture of an import job that waits no more. */
   countImportItem(outcome: 'added' | 'existing' | 'failed'): void;
   /** `route` is the pattern (`/images/:id`), never the path, or {@link UNKNOWN_ROUTE}. */
-  countRequest(request: { readonly method: string; readonly route: string; readonly status: number; readonly elapsedMs: number }): void;
+  countRequest(request: {
+    readonly method: string;
+    readonly route: string;
+    readonly status: number;
+    readonly elapsedMs: number;
+  }): void;
   countError(code: ErrorCode): void;
   /** Call for each URL: `fetched` or the code it failed with, and its time. */
   countUrlFetch(outcome: 'fetched' | ErrorCode, milliseconds: number): void;
-  /** Gives each route pattern its times at zero, so that from the start a request adds one series at most: its route and status. To be called once. */
+  /**
+   * Gives each route pattern its times at zero, so that from the start a request adds one series at most: its route and
+   * status. To be called once.
+   */
   expectRoutes(routes: readonly string[]): void;
   /** Adds the gauges that read the parts at every scrape. To be called once. */
   watch(parts: WatchedParts): void;
@@ -40,7 +51,9 @@ export type WatchedParts = {
   readonly encoder: Encoder;
   readonly catalogue: Pick<Catalogue, 'statistics'>;
   readonly imagesInFlight: Pick<Budget, 'held'>;
+  readonly readsInFlight: Pick<Budget, 'held'>;
   readonly uploadMemory: Budget;
+  readonly responseMemory: Pick<Budget, 'held'>;
   readonly urlFetchesActive: () => number;
   readonly imports: { readonly running: number; readonly listeners: number };
   readonly requestsInFlight: () => number;
@@ -50,7 +63,9 @@ export type WatchedParts = {
 /** The route label of every request that met no route, so that strangers cannot grow the series. */
 export const UNKNOWN_ROUTE = 'none';
 
-/** Collections that get series of their own, the largest ones; all others are summed under {@link OTHER_COLLECTIONS}. */
+/**
+ * Collections that get series of their own, the largest ones; all others are summed under {@link OTHER_COLLECTIONS}.
+ */
 const MAX_COLLECTIONS = 50;
 const OTHER_COLLECTIONS = '(others)';
 const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PATCH', 'DELETE', 'OPTIONS', 'PUT'];
@@ -72,10 +87,20 @@ export function createMonitoring(): Monitoring {
   const stages = new Map(
     STAGES.map((stage) => [
       stage,
-      new Histogram({ name: `likeness_${stage}_seconds`, help: `Time of one image in stage ${stage}.`, buckets: STAGE_SECONDS, registers }),
+      new Histogram({
+        name: `likeness_${stage}_seconds`,
+        help: `Time of one image in stage ${stage}.`,
+        buckets: STAGE_SECONDS,
+        registers,
+      }),
     ]),
   );
-  const batches = new Histogram({ name: 'likeness_batch_images', help: 'Images encoded together.', buckets: BATCH_SIZES, registers });
+  const batches = new Histogram({
+    name: 'likeness_batch_images',
+    help: 'Images encoded together.',
+    buckets: BATCH_SIZES,
+    registers,
+  });
   const transactions = new Histogram({
     name: 'likeness_transaction_seconds',
     help: 'Time of one transaction of the catalogue, the flush included.',
@@ -88,11 +113,27 @@ export function createMonitoring(): Monitoring {
     buckets: BATCH_SIZES,
     registers,
   });
-  const images = new Counter({ name: 'likeness_images_total', help: 'Images by outcome.', labelNames: ['outcome'], registers });
-  const errors = new Counter({ name: 'likeness_errors_total', help: 'Refusals and faults by code.', labelNames: ['code'], registers });
-  for (const code of Object.keys(ERROR_TABLE)) errors.inc({ code }, 0); // A rate sees the first fault only where there was a zero before it.
+  const images = new Counter({
+    name: 'likeness_images_total',
+    help: 'Images by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const errors = new Counter({
+    name: 'likeness_errors_total',
+    help: 'Refusals and faults by code.',
+    labelNames: ['code'],
+    registers,
+  });
+  // A rate sees the first fault only where there was a zero before it.
+  for (const code of Object.keys(ERROR_TABLE)) errors.inc({ code }, 0);
   const labelNames = ['method', 'route', 'status'];
-  const requests = new Counter({ name: 'likeness_requests_total', help: 'Requests by route pattern and status.', labelNames, registers });
+  const requests = new Counter({
+    name: 'likeness_requests_total',
+    help: 'Requests by route pattern and status.',
+    labelNames,
+    registers,
+  });
   const durations = new Histogram({
     name: 'likeness_request_seconds',
     help: 'Time from the headers of a request to the end of its answer.',
@@ -106,7 +147,12 @@ export function createMonitoring(): Monitoring {
     labelNames: ['outcome'],
     registers,
   });
-  const urlFetches = new Counter({ name: 'likeness_url_fetches_total', help: 'URLs by outcome.', labelNames: ['outcome'], registers });
+  const urlFetches = new Counter({
+    name: 'likeness_url_fetches_total',
+    help: 'URLs by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  });
   const urlFetchTimes = new Histogram({
     name: 'likeness_url_fetch_seconds',
     help: 'Time of one URL, redirects and body included.',
@@ -155,7 +201,13 @@ function watchParts(parts: WatchedParts, registers: Registry[]): void {
   gauge('decode_active_images', 'Images being decoded.', () => decoder.statistics.active);
   gauge('encode_queue_images', 'Images that wait for the encoder.', () => encoder.statistics.queued);
   gauge('encode_active_images', 'Images being encoded.', () => encoder.statistics.active);
-  gauge('images_in_flight', 'Images that wait for their turn, are decoded or encoded.', () => parts.imagesInFlight.held);
+  gauge(
+    'images_in_flight',
+    'Images that wait for their turn, are decoded or encoded.',
+    () => parts.imagesInFlight.held,
+  );
+  gauge('reads_in_flight', 'Cost of reads that wait for the catalogue or are served.', () => parts.readsInFlight.held);
+  gauge('response_memory_bytes', 'Bytes of responses that clients have not read yet.', () => parts.responseMemory.held);
   gauge('upload_memory_bytes', 'Bytes of uploads held in memory.', () => parts.uploadMemory.held);
   gauge('imports_running', 'Import jobs that run.', () => parts.imports.running);
   gauge('import_listeners', 'Listeners that follow import jobs.', () => parts.imports.listeners);
@@ -184,11 +236,19 @@ function watchParts(parts: WatchedParts, registers: Registry[]): void {
   watchCatalogue(catalogue, registers);
 }
 
-function constantOne(name: string, help: string, labels: { readonly [label: string]: string }, registers: Registry[]): void {
+function constantOne(
+  name: string,
+  help: string,
+  labels: { readonly [label: string]: string },
+  registers: Registry[],
+): void {
   new Gauge({ name: `likeness_${name}`, help, labelNames: Object.keys(labels), registers }).set(labels, 1);
 }
 
-/** The first gauge asks the catalogue; the others, collected at the same time, await the same answer. A scrape never fails with it. */
+/**
+ * The first gauge asks the catalogue; the others, collected at the same time, await the same answer. A scrape never
+ * fails with it.
+ */
 function watchCatalogue(catalogue: Pick<Catalogue, 'statistics'>, registers: Registry[]): void {
   let pending: Promise<CatalogueStatistics | undefined> | undefined;
   const statistics = (): Promise<CatalogueStatistics | undefined> => {
@@ -218,7 +278,11 @@ function watchCatalogue(catalogue: Pick<Catalogue, 'statistics'>, registers: Reg
     'Least share of the ten true neighbours that searches find in a collection, as measured; 1 before.',
     ({ collections }) => collections.reduce((least, { recall = 1 }) => Math.min(least, recall), 1),
   );
-  const perCollection = (name: string, help: string, read: (collection: CatalogueStatistics['collections'][number]) => number): void => {
+  const perCollection = (
+    name: string,
+    help: string,
+    read: (collection: CatalogueStatistics['collections'][number]) => number,
+  ): void => {
     new Gauge({
       name: `likeness_collection_${name}`,
       help,
@@ -238,7 +302,9 @@ function watchCatalogue(catalogue: Pick<Catalogue, 'statistics'>, registers: Reg
   perCollection('images', 'Images of a collection.', ({ images }) => images);
   perCollection('indexed_vectors', 'Vectors in the graph of a collection.', ({ indexed }) => indexed);
   perCollection('deleted_vectors', 'Vectors in the graph that are marked deleted.', ({ deleted }) => deleted);
-  perCollection('rebuilding', '1 while the graph of a collection is rebuilt.', ({ rebuilding }) => (rebuilding ? 1 : 0));
+  perCollection('rebuilding', '1 while the graph of a collection is rebuilt.', ({ rebuilding }) =>
+    rebuilding ? 1 : 0,
+  );
 }
 
 /** The answer, or undefined where it fails or takes too long: the other metrics matter most just then. */

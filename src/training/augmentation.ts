@@ -1,21 +1,23 @@
 /**
- * Views of an image for training: a crop resized to the whole, mirrored or not, its colours changed. Pixels to pixels in plain typed arrays;
- * all colour changes are one affine map of red, green and blue, so a view costs one pass over its pixels.
+ * Random views of an image for training by gradients: a crop resized to the whole, mirrored or not, its colours
+ * changed. All colour changes are one affine map of red, green and blue, so a view costs one pass over its pixels.
  */
-import type { Random } from '../infomax/random.js';
+import type { Random } from '../seeded-random.js';
 import type { Augmentation } from './recipe.js';
+import { type Crop, resizedCrop } from './resample.js';
 
 /** Weights of brightness, ITU-R BT.601, as image libraries take them. */
 const LUMA = [0.299, 0.587, 0.114] as const;
 
-/** Rows map (r, g, b, 1) to red, green and blue; pixel values 0..255. */
+/** An affine map of colours: its three rows give red, green and blue from (r, g, b, 1), values 0..255. */
 type ColourMap = readonly number[];
 const UNCHANGED: ColourMap = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0];
 
 /**
- * Writes one view of a square image into `target`. source, target: side x side x 3, 0..255; they must not overlap. What is drawn is a function of `random`
- * alone, and always the same number of draws is taken, so switching one change off leaves the others as they were. Parameters as in
- * torchvision's RandomResizedCrop and ColorJitter, but colour changes come in one order (brightness, contrast, saturation, hue, grey) and values are clipped once, at the end.
+ * Writes one view of a square image into `target`. source, target: side x side x 3, 0..255, not overlapping. The number
+ * of random draws is always the same, so switching one change off leaves the others as they were. Parameters as in
+ * torchvision's RandomResizedCrop and ColorJitter, but colours change in one order (brightness, contrast, saturation,
+ * hue, grey) and values are clipped once, at the end.
  */
 export function augment(options: {
   readonly source: Uint8Array;
@@ -25,17 +27,16 @@ export function augment(options: {
   readonly random: Random;
 }): void {
   const { source, target, side, augmentation, random } = options;
-  const box = drawCrop(augmentation.crop, side, random);
+  const crop = drawCrop(augmentation.crop, side, random);
   const isMirrored = random() < augmentation.flip;
-  resample({ source, target, side, box, isMirrored });
+  const values = resizedCrop({ width: side, height: side, rgb: source }, crop, isMirrored);
+  for (let at = 0; at < values.length; at++) target[at] = values[at]! + 0.5;
   const colours = drawColours(augmentation, random, () => meanLuma(target));
   if (colours !== UNCHANGED) recolour(target, colours);
 }
 
-type Box = { readonly left: number; readonly top: number; readonly width: number; readonly height: number };
-
-/** Area uniform, logarithm of the aspect uniform; what does not fit is cut to the side. In pixels, not rounded. */
-function drawCrop(crop: Augmentation['crop'], side: number, random: Random): Box {
+/** Area uniform, logarithm of the aspect ratio uniform; a side that does not fit is cut to the image's. */
+function drawCrop(crop: Augmentation['crop'], side: number, random: Random): Crop {
   const area = crop.areaMin + random() * (crop.areaMax - crop.areaMin);
   const aspect = crop.aspectMax ** (2 * random() - 1);
   const width = side * Math.min(1, Math.sqrt(area * aspect));
@@ -43,59 +44,21 @@ function drawCrop(crop: Augmentation['crop'], side: number, random: Random): Box
   return { left: random() * (side - width), top: random() * (side - height), width, height };
 }
 
-/** Bilinear, pixel centres at .5. A crop is never larger than the image, so nothing is shrunk and no filter is needed. */
-function resample(options: {
-  readonly source: Uint8Array;
-  readonly target: Uint8Array;
-  readonly side: number;
-  readonly box: Box;
-  readonly isMirrored: boolean;
-}): void {
-  const { source, target, side, box, isMirrored } = options;
-  const columns = new Int32Array(side * 2);
-  const shares = new Float32Array(side);
-  for (let x = 0; x < side; x++) {
-    const at = clamp(box.left + ((x + 0.5) * box.width) / side - 0.5, side);
-    const first = Math.floor(at);
-    const to = isMirrored ? side - 1 - x : x;
-    columns[2 * to] = 3 * first;
-    columns[2 * to + 1] = 3 * Math.min(side - 1, first + 1);
-    shares[to] = at - first;
-  }
-  let to = 0;
-  for (let y = 0; y < side; y++) {
-    const at = clamp(box.top + ((y + 0.5) * box.height) / side - 0.5, side);
-    const first = Math.floor(at);
-    const below = at - first;
-    const upper = first * side * 3;
-    const lower = Math.min(side - 1, first + 1) * side * 3;
-    for (let x = 0; x < side; x++) {
-      const right = shares[x]!;
-      const [a, b] = [columns[2 * x]!, columns[2 * x + 1]!];
-      for (let channel = 0; channel < 3; channel++) {
-        const top = source[upper + a + channel]! * (1 - right) + source[upper + b + channel]! * right;
-        const bottom = source[lower + a + channel]! * (1 - right) + source[lower + b + channel]! * right;
-        target[to++] = top + (bottom - top) * below + 0.5;
-      }
-    }
-  }
-}
-
-function clamp(at: number, side: number): number {
-  return Math.min(side - 1, Math.max(0, at));
-}
-
 function drawColours({ jitter, grey }: Augmentation, random: Random, mean: () => number): ColourMap {
   const isJittered = random() < jitter.probability;
   const factor = (strength: number): number => 1 + (2 * random() - 1) * strength;
-  const [brightness, contrast, saturation] = [factor(jitter.brightness), factor(jitter.contrast), factor(jitter.saturation)];
+  const [brightness, contrast, saturation] = [
+    factor(jitter.brightness),
+    factor(jitter.contrast),
+    factor(jitter.saturation),
+  ];
   const hue = (2 * random() - 1) * jitter.hue;
   const isGrey = random() < grey;
   if (!isJittered && !isGrey) return UNCHANGED;
   let map = UNCHANGED;
   if (isJittered) {
     map = after(map, scaled(brightness, 0));
-    // Towards the mean grey of the picture as it is then; the mean is linear, so brightness scales it.
+    // Towards the picture's mean grey, which the brightness above has scaled.
     if (contrast !== 1) map = after(map, scaled(contrast, (1 - contrast) * brightness * mean()));
     map = after(map, saturated(saturation));
     if (hue !== 0) map = after(map, turned(hue));
@@ -107,21 +70,23 @@ function scaled(gain: number, offset: number): ColourMap {
   return [gain, 0, 0, offset, 0, gain, 0, offset, 0, 0, gain, offset];
 }
 
-/** Between the grey picture (0) and the picture itself (1), and beyond. */
+/** Interpolates between the grey picture (0) and the picture itself (1), and beyond. */
 function saturated(amount: number): ColourMap {
   return UNCHANGED.map((one, index) => (index % 4 === 3 ? 0 : one * amount + LUMA[index % 4]! * (1 - amount)));
 }
 
-/** Turns hues by a share of the circle: a rotation of the chrominance plane of YIQ. */
+/** Rotates hues by a share of the circle, in the chrominance plane of YIQ. */
 function turned(share: number): ColourMap {
   const [cos, sin] = [Math.cos(2 * Math.PI * share), Math.sin(2 * Math.PI * share)];
-  const toYiq: ColourMap = [0.299, 0.587, 0.114, 0, 0.595716, -0.274453, -0.321263, 0, 0.211456, -0.522591, 0.311135, 0];
+  const toYiq: ColourMap = [
+    0.299, 0.587, 0.114, 0, 0.595716, -0.274453, -0.321263, 0, 0.211456, -0.522591, 0.311135, 0,
+  ];
   const turn: ColourMap = [1, 0, 0, 0, 0, cos, -sin, 0, 0, sin, cos, 0];
   const toRgb: ColourMap = [1, 0.9563, 0.621, 0, 1, -0.2721, -0.6474, 0, 1, -1.107, 1.7046, 0];
   return after(after(toYiq, turn), toRgb);
 }
 
-/** `first`, then `second`. */
+/** The map that applies `first`, then `second`. */
 function after(first: ColourMap, second: ColourMap): ColourMap {
   return Array.from({ length: 12 }, (_, index) => {
     const [row, column] = [index - (index % 4), index % 4];

@@ -1,39 +1,38 @@
-/** What a training step is fed: a function of recipe, images and step, and of nothing else. */
+/** The inputs of training steps, each determined by the recipe, the images and the step alone. */
 import { Worker } from 'node:worker_threads';
 import type { NamedValues } from '../compile/program.js';
+import type { PackedDataset, PixelReader } from '../datasets/packed-dataset.js';
 import { writeInputTensor } from '../images/preprocessing.js';
 import { priorSamples } from '../infomax/adversarial-prior.js';
 import { PAIR_TERMS } from '../infomax/objective.js';
 import { drawNegatives } from '../infomax/pairs.js';
-import { normalNoise, permutation } from '../infomax/random.js';
+import { normalNoise, randomStream, shuffledIndices } from '../seeded-random.js';
 import { augment } from './augmentation.js';
-import type { PackedDataset, PixelReader } from './packed-dataset.js';
-import { randomStream } from './random-streams.js';
 import { preprocessingOf, type Recipe } from './recipe.js';
 import { drawsNegatives, NEGATIVES_INPUT, PRIOR_INPUT } from './training-program.js';
 
-/** Steps in an epoch: whole batches only; who is left out differs from epoch to epoch. */
+/** Steps in an epoch. Only whole batches count; the images left over differ from epoch to epoch. */
 export function stepsPerEpoch(recipe: Recipe, count: number): number {
   return Math.floor(count / recipe.optimiser.batchSize);
 }
 
 /** The order in which an epoch visits images 0..count-1. */
-export function epochOrder(seed: number, epoch: number, count: number): Int32Array {
-  return permutation(count, randomStream(seed, 'order', epoch));
+export function epochOrder(seed: number, epoch: number, count: number): Uint32Array {
+  return shuffledIndices(count, randomStream(seed, 'order', epoch));
 }
 
-/** Makes the feeds of any step; keeps the order of the epoch it was last asked for. */
+/** Makes the inputs of any step; caches the order of the last epoch. */
 export class BatchMaker {
   readonly #recipe: Recipe;
   readonly #images: { readonly reader: PixelReader; readonly count: number };
-  #order: { readonly epoch: number; readonly indices: Int32Array } | undefined;
+  #order: { readonly epoch: number; readonly indices: Uint32Array } | undefined;
 
   constructor(recipe: Recipe, images: { readonly reader: PixelReader; readonly count: number }) {
     this.#recipe = recipe;
     this.#images = images;
   }
 
-  /** Feeds of step `step` (0 is the first of the run) but for the learning rate. The arrays are the caller's. */
+  /** Inputs of step `step` (0 is the first of the run), without the learning rate. The caller owns the arrays. */
   make(step: number): Record<string, Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>> {
     const { seed, views, network, optimiser, prior } = this.#recipe;
     const { batchSize } = optimiser;
@@ -48,14 +47,14 @@ export class BatchMaker {
       }
     }
     if (prior !== undefined) {
-      // A stream of its own: the recipe with the other prior sees the same noise and the same false pairs.
+      // An own random stream, so that a recipe with another prior draws the same noise and the same false pairs.
       const samples = priorSamples(prior, batchSize * views * network.codeSize, randomStream(seed, 'prior', step));
       feeds[PRIOR_INPUT] = Float32Array.from(samples);
     }
     return feeds;
   }
 
-  /** [V * B, side, side, 3]: all first views, then all second ones. */
+  /** [V * B, side, side, 3]: the first views of all images, then the second ones. */
   #pixels(step: number): Float32Array<ArrayBuffer> {
     const { seed, input, views, augmentation, optimiser } = this.#recipe;
     const { side } = input;
@@ -73,23 +72,33 @@ export class BatchMaker {
       reader.copyImage(image, source, 0);
       for (let version = 0; version < views; version++) {
         if (augmentation !== null) {
-          augment({ source, target: view, side, augmentation, random: randomStream(seed, 'view', epoch, image, version) });
+          augment({
+            source,
+            target: view,
+            side,
+            augmentation,
+            random: randomStream(seed, 'view', epoch, image, version),
+          });
         }
         const rgb = augmentation === null ? source : view;
-        writeInputTensor({ pixels: { width: side, height: side, rgb }, preprocessing, target, index: version * batchSize + place });
+        writeInputTensor({
+          pixels: { width: side, height: side, rgb },
+          preprocessing,
+          target,
+          index: version * batchSize + place,
+        });
       }
     }
     return target;
   }
 }
 
-/** Feeds one after another, from the step that was named at opening. */
+/** Inputs of consecutive steps. */
 export interface Batches {
   next(): Promise<NamedValues>;
   close(): Promise<void>;
 }
 
-/** What a worker is started with. */
 export type BatchWorkerData = {
   readonly recipe: Recipe;
   readonly file: string;
@@ -97,13 +106,10 @@ export type BatchWorkerData = {
   readonly firstStep: number;
 };
 
-/** Batches that a worker holds ready. */
+/** Batches prepared ahead of their step. */
 const AHEAD = 2;
 
-/**
- * Batches from step `firstStep` on. A worker thread makes them while the step before runs, as this thread is blocked by ONNX Runtime meanwhile:
- * on two cores a batch of the seed costs 2 % of its step, one of `views` 3 %; on a card, where steps take milliseconds, it would be the most.
- */
+/** Batches from step `firstStep` on, prepared by a worker thread, since ONNX Runtime blocks this one during a step. */
 export function openBatches(recipe: Recipe, dataset: PackedDataset, firstStep: number): Batches {
   return new WorkerBatches({ recipe, file: dataset.file, count: dataset.count, firstStep });
 }

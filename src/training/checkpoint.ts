@@ -1,8 +1,8 @@
 /**
- * Checkpoints: all that fixes the next step. Weights, Adam's moments and step count, batch-norm statistics, the step, the recipe and what data
- * it was. Randomness needs no state: orders, shuffles, noise and views are functions of the recipe's seed and the step.
- *
- * Layout: magic (8 bytes), length of the header (uint32, little-endian), header (JSON), tensors one after another, SHA-256 of all before.
+ * Checkpoints hold everything that determines the next step: weights, Adam's moments and step count, batch-norm
+ * statistics, the step, the recipe and the identity of the data. Random numbers are functions of the seed and the step.
+ * Layout: magic (8 bytes), length of the header (uint32, little-endian), header (JSON), tensors one after another,
+ * SHA-256 of all before.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
@@ -13,10 +13,10 @@ import type { Recipe } from './recipe.js';
 const MAGIC = 'LKCKPT01';
 const HASH_BYTES = 32;
 const NAME = /^step-(\d{9})\.checkpoint$/;
-/** One to use, and one before it in case it is damaged. */
+/** The latest, and the one before it in case the latest is damaged. */
 const KEPT = 2;
 
-/** See the file's header. step: steps done. seconds: of training so far. */
+/** A checkpoint. step: steps done; seconds: training time so far. */
 export type Checkpoint = {
   readonly step: number;
   readonly recipe: Recipe;
@@ -27,14 +27,22 @@ export type Checkpoint = {
 };
 
 type Header = Omit<Checkpoint, 'state'> & {
-  readonly tensors: readonly { readonly name: string; readonly type: 'float32' | 'int32' | 'bool'; readonly length: number }[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly type: 'float32' | 'int32' | 'bool';
+    readonly length: number;
+  }[];
 };
 
-/** Writes a checkpoint beside its place, flushes it, renames it, and then removes all but the newest two. Returns its path. */
+/** Writes a checkpoint atomically and removes all but the newest two. Returns its path. */
 export async function writeCheckpoint(folder: string, checkpoint: Checkpoint): Promise<string> {
   await mkdir(folder, { recursive: true });
   const { state, ...facts } = checkpoint;
-  const tensors = Object.entries(state).map(([name, values]) => ({ name, type: typeOf(values), length: values.length }));
+  const tensors = Object.entries(state).map(([name, values]) => ({
+    name,
+    type: typeOf(values),
+    length: values.length,
+  }));
   const header = Buffer.from(JSON.stringify({ ...facts, tensors } satisfies Header));
   const size = Buffer.alloc(4);
   size.writeUInt32LE(header.length);
@@ -58,8 +66,8 @@ export async function writeCheckpoint(folder: string, checkpoint: Checkpoint): P
 }
 
 /**
- * The newest checkpoint of a folder that is whole; undefined where there is none. onRefused is told of each damaged one that is passed
- * over, by name, with the reason.
+ * The newest undamaged checkpoint of a folder; undefined where there is none. onRefused: called with the name and fault
+ * of each damaged one.
  */
 export async function readLatestCheckpoint(
   folder: string,
@@ -75,7 +83,7 @@ export async function readLatestCheckpoint(
   return undefined;
 }
 
-/** Reads one checkpoint's bytes; throws an Error that says what is wrong with them. */
+/** Parses a checkpoint; throws an Error that names its fault. */
 export function parseCheckpoint(bytes: Uint8Array): Checkpoint {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const start = MAGIC.length + 4;
@@ -86,14 +94,16 @@ export function parseCheckpoint(bytes: Uint8Array): Checkpoint {
   if (!hash.equals(view.subarray(body.length)))
     throw new Error('its SHA-256 is not the one it was written with: it is damaged or incomplete');
   const headerEnd = start + view.readUInt32LE(MAGIC.length);
-  const { tensors, ...facts } = JSON.parse(view.toString('utf8', start, headerEnd)) as Header; // Whole, by the hash: our own writing.
+  // the hash matches, so this version wrote it
+  const { tensors, ...facts } = JSON.parse(view.toString('utf8', start, headerEnd)) as Header;
   const state: Record<string, TensorValues> = {};
   let at = headerEnd;
   for (const { name, type, length } of tensors) {
     const bytesPerValue = type === 'bool' ? 1 : 4;
-    // Copied out: a view would need aligned offsets.
+    // copied: a view would need aligned offsets
     const own = new Uint8Array(view.subarray(at, at + length * bytesPerValue)).buffer;
-    state[name] = type === 'float32' ? new Float32Array(own) : type === 'int32' ? new Int32Array(own) : new Uint8Array(own);
+    state[name] =
+      type === 'float32' ? new Float32Array(own) : type === 'int32' ? new Int32Array(own) : new Uint8Array(own);
     at += length * bytesPerValue;
   }
   return { ...facts, state };

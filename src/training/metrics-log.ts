@@ -1,7 +1,10 @@
 import { appendFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** One line of metrics: numbers by name at a step (how many were done then). kind: a mean over some steps, or the end of an epoch. */
+/**
+ * Numbers by name after `step` steps. kind: means over the steps since the last line, or figures at the end of an
+ * epoch.
+ */
 export type MetricsLine = {
   readonly kind: 'steps' | 'epoch';
   readonly step: number;
@@ -9,7 +12,10 @@ export type MetricsLine = {
   readonly [name: string]: number | string;
 };
 
-/** Every whole line of a metrics file, oldest first; none where there is no file. A line cut short by a crash is passed over. */
+/**
+ * All complete lines of a metrics file, oldest first; none where there is no file. A line cut short by a crash is
+ * skipped.
+ */
 export async function readMetrics(file: string): Promise<MetricsLine[]> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
@@ -17,20 +23,19 @@ export async function readMetrics(file: string): Promise<MetricsLine[]> {
   });
   return text.split('\n').flatMap((line) => {
     try {
-      return line === '' ? [] : [JSON.parse(line) as MetricsLine]; // Written by appendMetrics.
+      return line === '' ? [] : [JSON.parse(line) as MetricsLine]; // as appendMetrics wrote it
     } catch {
       return [];
     }
   });
 }
 
-/** Adds a line. */
 export async function appendMetrics(file: string, line: MetricsLine): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   await appendFile(file, `${JSON.stringify(line)}\n`);
 }
 
-/** Takes back what was written after `step`: a run that goes on from a checkpoint says it again. Returns what stays. */
+/** Removes the lines after `step`, which a resumed run writes again. Returns the remaining ones. */
 export async function rewindMetrics(file: string, step: number): Promise<readonly MetricsLine[]> {
   const lines = (await readMetrics(file)).filter((line) => line.step <= step);
   await mkdir(dirname(file), { recursive: true });

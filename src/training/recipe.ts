@@ -1,4 +1,4 @@
-/** A recipe: every setting that, with the images, fixes a training. Typed values, never code; checked here once, then trusted. */
+/** A recipe: all settings that, with the images, determine a training. Plain values, validated once. */
 import Type, { type Static } from 'typebox';
 import { Check, Errors } from 'typebox/value';
 import { SearchError } from '../errors.js';
@@ -23,9 +23,17 @@ const Pair = Type.Object(
       Type.Object({ draw: oneOf('shuffle', 'derangement'), count: Whole(1, 4096) }, closed),
     ]),
     discriminator: Type.Union([
-      Type.Object({ kind: Type.Literal('concatenate'), hidden: Type.Array(Whole(1, 8192), { minItems: 1, maxItems: 8 }) }, closed),
       Type.Object(
-        { kind: Type.Literal('dot'), hidden: Whole(1, 8192), size: Whole(1, 8192), temperature: Type.Optional(Between(0.01, 10)) },
+        { kind: Type.Literal('concatenate'), hidden: Type.Array(Whole(1, 8192), { minItems: 1, maxItems: 8 }) },
+        closed,
+      ),
+      Type.Object(
+        {
+          kind: Type.Literal('dot'),
+          hidden: Whole(1, 8192),
+          size: Whole(1, 8192),
+          temperature: Type.Optional(Between(0.01, 10)),
+        },
         closed,
       ),
     ]),
@@ -40,7 +48,13 @@ const AugmentationSchema = Type.Object(
     crop: Type.Object({ areaMin: Between(0.01, 1), areaMax: Between(0.01, 1), aspectMax: Between(1, 4) }, closed),
     flip: Probability,
     jitter: Type.Object(
-      { probability: Probability, brightness: Probability, contrast: Probability, saturation: Probability, hue: Between(0, 0.5) },
+      {
+        probability: Probability,
+        brightness: Probability,
+        contrast: Probability,
+        saturation: Probability,
+        hue: Between(0, 0.5),
+      },
       closed,
     ),
     grey: Probability,
@@ -105,27 +119,28 @@ const RecipeSchema = Type.Object(
 type Immutable<T> = T extends object ? { readonly [Key in keyof T]: Immutable<T[Key]> } : T;
 
 /**
- * input: side in pixels; a value becomes (pixel / 255 - mean) * scale. views: versions of each image in a batch, all augmented. embedding: what
- * the saved encoder gives, L2-normalised: the mean head (the article's), the last stage's maximum over places, or the feature map's average.
- * prior: the KL divergence if not given. reconstruction: for the baselines, with a decoder; none if not given.
- * Everything else as in infomax/ and {@link Augmentation}.
+ * A recipe. input: side in pixels; a value becomes (pixel / 255 - mean) * scale. views: versions of each image in a
+ * batch, all augmented. embedding: the layer that the saved encoder outputs, L2-normalised: the mean of the code (the
+ * article's), the maximum over the last stage, or the average of the feature map. prior: KL divergence by default.
+ * reconstruction: only for the baselines with a decoder. The rest as in infomax/objective.ts.
  */
 export type Recipe = Immutable<Static<typeof RecipeSchema>>;
 
-/** How views are made of an image; see augmentation.ts. areas: shares of the image; aspectMax: of the crop's longer side to its shorter. */
+/**
+ * Random changes of an image; see augmentation.ts. Areas are shares of the image; aspectMax: longer side of the crop to
+ * the shorter.
+ */
 export type Augmentation = Immutable<Static<typeof AugmentationSchema>>;
 
-/** What of a trained encoder can be its embedding. */
 export type EmbeddingLayer = Recipe['embedding'];
 
-/** The value as a recipe; INVALID_SETTINGS names `source` and, for each fault, the key. */
+/** Validates a recipe. INVALID_SETTINGS names `source` and the key of each fault. */
 export function checkedRecipe(value: unknown, source: string): Recipe {
   const faults = Check(RecipeSchema, value) ? faultsOf(value) : shapeFaults(value);
   if (faults.length > 0) throw new SearchError('INVALID_SETTINGS', `Recipe ${source}: ${faults.join('; ')}.`);
-  return value as Recipe; // By the check above.
+  return value as Recipe; // checked above
 }
 
-/** The objective that a recipe describes. */
 export function objectiveOf(recipe: Recipe): ObjectiveSpec {
   const { input, network, global, local, priorWeight, views, prior, reconstruction } = recipe;
   return {
@@ -139,21 +154,23 @@ export function objectiveOf(recipe: Recipe): ObjectiveSpec {
   };
 }
 
-/** The preprocessing that a recipe describes: the one of training and of the saved encoder alike. */
+/** The preprocessing of a recipe, for training and for the saved encoder. */
 export function preprocessingOf({ input }: Pick<Recipe, 'input'>): Preprocessing {
   const { side, fit, mean, scale } = input;
   return { width: side, height: side, fit, mean: [mean, mean, mean], scale: [scale, scale, scale], layout: 'NHWC' };
 }
 
-/** Faults that a schema cannot see. */
+/** Faults that the schema does not cover. */
 function faultsOf(recipe: Recipe): string[] {
   const { network, views, augmentation, optimiser, global, local } = recipe;
   const faults: string[] = [];
   if (network.mapStages > network.stages.length)
     faults.push(`network.mapStages is ${network.mapStages}, but there are ${network.stages.length} stages`);
   const all = { ...objectiveOf(recipe).network, mapStages: network.stages.length };
-  if (mapShape(all).height < 1) faults.push(`network.stages pool ${recipe.input.side} pixels to nothing; pool less or raise input.side`);
-  if (views > 1 && augmentation === null) faults.push('views is above 1 without augmentation: all views would be the same pixels');
+  if (mapShape(all).height < 1)
+    faults.push(`network.stages pool ${recipe.input.side} pixels to nothing; pool less or raise input.side`);
+  if (views > 1 && augmentation === null)
+    faults.push('views is above 1 without augmentation: all views would be the same pixels');
   if (augmentation !== null && augmentation.crop.areaMin > augmentation.crop.areaMax)
     faults.push('augmentation.crop.areaMin is above areaMax');
   if (global.weight === 0 && local.weight === 0 && !(recipe.reconstruction && recipe.reconstruction.weight > 0))
@@ -165,7 +182,9 @@ function faultsOf(recipe: Recipe): string[] {
   for (const [name, { estimator, discriminator, weight }] of Object.entries({ global, local })) {
     const isUnbounded = estimator === 'decoupled-info-nce';
     if (weight > 0 && isUnbounded && (discriminator.kind !== 'dot' || discriminator.temperature === undefined))
-      faults.push(`${name}.estimator decoupled-info-nce has no upper bound: give ${name}.discriminator kind dot and a temperature`);
+      faults.push(
+        `${name}.estimator decoupled-info-nce has no upper bound: give ${name}.discriminator kind dot and a temperature`,
+      );
   }
   if (optimiser.batchSize < 2) faults.push('optimiser.batchSize must be at least 2');
   return faults;
@@ -181,4 +200,26 @@ function shapeFaults(value: unknown): string[] {
     return `${key} ${error.message}${extra}${missing}${allowed}`;
   });
   return [...new Set(faults)].slice(0, 8);
+}
+
+/**
+ * Course of the learning rate. constant: the article's. warm-up-cosine: linear from 0 over the first `warmUp` (a share
+ * of all steps), then half a cosine down to `end` (a share of the rate).
+ */
+export type Schedule = Recipe['optimiser']['schedule'];
+
+/** The learning rate of step `step` (0 is the first) of `steps`. */
+export function learningRateAt(options: {
+  readonly schedule: Schedule;
+  readonly learningRate: number;
+  readonly step: number;
+  readonly steps: number;
+}): number {
+  const { schedule, learningRate, step, steps } = options;
+  if (schedule.kind === 'constant') return learningRate;
+  const warmUpSteps = Math.round(schedule.warmUp * steps);
+  if (step < warmUpSteps) return (learningRate * (step + 1)) / warmUpSteps;
+  const progress = (step - warmUpSteps) / Math.max(1, steps - warmUpSteps);
+  const half = (1 + Math.cos(Math.PI * progress)) / 2;
+  return learningRate * (schedule.end + (1 - schedule.end) * half);
 }

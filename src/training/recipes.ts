@@ -1,17 +1,16 @@
-/** The recipes that come with Likeness. Values only: what each setting means is said in recipe.ts and in infomax/. */
+/** The gradient recipes that come with Likeness. recipe.ts and infomax/ explain the settings. */
 import type { ObjectiveSpec } from '../infomax/objective.js';
 import { SEED_CIFAR10, SEED_TINY_IMAGENET, type SeedSettings } from '../infomax/seed-recipe.js';
 import type { Recipe } from './recipe.js';
 
-/** Recipes by the names that `--recipe` takes. */
 export const RECIPES = {
-  /** The article's, exactly, for CIFAR-10 (Su Jianlin, kexue.fm/archives/6024). */
+  /** The article's recipe for CIFAR-10 (Su Jianlin, kexue.fm/archives/6024). */
   seed: seedRecipe('seed', SEED_CIFAR10),
-  /** The article's variant for 64 x 64 pixels (Tiny ImageNet), exactly. */
+  /** The article's variant for 64 x 64 pixels (Tiny ImageNet). */
   'seed-tiny-imagenet': seedRecipe('seed-tiny-imagenet', SEED_TINY_IMAGENET),
   /**
-   * Two augmented views, every other image of the batch as a negative, cosine logits and decoupled infoNCE; the embedding is what lies before
-   * the heads. 24 million multiply-adds an image, two fifths of the seed's encoder.
+   * Two augmented views, all other images of the batch as negatives, cosine logits and decoupled InfoNCE. The embedding
+   * is the layer before the heads.
    */
   views: {
     name: 'views',
@@ -29,20 +28,8 @@ export const RECIPES = {
       codeSize: 256,
       leak: 0.1,
     },
-    global: {
-      weight: 1,
-      image: 'pooled',
-      negatives: { draw: 'all' },
-      discriminator: { kind: 'dot', hidden: 256, size: 128, temperature: 0.2 },
-      estimator: 'decoupled-info-nce',
-    },
-    local: {
-      weight: 1,
-      image: 'map',
-      negatives: { draw: 'all' },
-      discriminator: { kind: 'dot', hidden: 256, size: 128, temperature: 0.2 },
-      estimator: 'decoupled-info-nce',
-    },
+    global: viewsTerm('pooled'),
+    local: viewsTerm('map'),
     priorWeight: 0.01,
     views: 2,
     augmentation: {
@@ -62,7 +49,20 @@ export const RECIPES = {
   },
 } as const satisfies Readonly<Record<string, Recipe>>;
 
-function seedRecipe(name: string, { objective, settings }: { readonly objective: ObjectiveSpec; readonly settings: SeedSettings }): Recipe {
+function viewsTerm<Image extends 'pooled' | 'map'>(image: Image) {
+  return {
+    weight: 1,
+    image,
+    negatives: { draw: 'all' },
+    discriminator: { kind: 'dot', hidden: 256, size: 128, temperature: 0.2 },
+    estimator: 'decoupled-info-nce',
+  } as const;
+}
+
+function seedRecipe(
+  name: string,
+  { objective, settings }: { readonly objective: ObjectiveSpec; readonly settings: SeedSettings },
+): Recipe {
   const { network, global, local, priorWeight } = objective;
   const { image, stages, mapStages, codeSize, leak } = network;
   return {

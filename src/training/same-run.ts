@@ -1,12 +1,12 @@
+import type { PackedDataset } from '../datasets/packed-dataset.js';
 import { SearchError } from '../errors.js';
 import { stepsPerEpoch } from './batches.js';
 import type { Checkpoint } from './checkpoint.js';
-import type { PackedDataset } from './packed-dataset.js';
 import type { Recipe } from './recipe.js';
 
 /**
- * Refuses a run that cannot be what was asked for: INVALID_SETTINGS where there are fewer images than one batch takes, or where the checkpoint
- * to go on from was made by another recipe or on other pixels. More epochs may be asked for than before, unless the schedule counts them.
+ * INVALID_SETTINGS where there are fewer images than a batch, or where the checkpoint was made by another recipe or on
+ * other pixels. The number of epochs may change, unless the schedule depends on it.
  */
 export function requireSameRun(options: {
   readonly recipe: Recipe;
@@ -32,11 +32,14 @@ export function requireSameRun(options: {
   const faults = keys.filter((key) => !(epochsMayDiffer && key === 'optimiser.epochs'));
   if (faults.length > 0) {
     const why = faults.includes('optimiser.epochs') ? ' (this schedule goes by the number of epochs)' : '';
-    throw new SearchError('INVALID_SETTINGS', `The run to go on with has another recipe: ${faults.join(', ')}${why}. ${remedy}.`);
+    throw new SearchError(
+      'INVALID_SETTINGS',
+      `The run to go on with has another recipe: ${faults.join(', ')}${why}. ${remedy}.`,
+    );
   }
 }
 
-/** Keys of leaves that are not the same in both. */
+/** Keys of the values that differ. */
 function differingKeys(a: unknown, b: unknown, path = ''): string[] {
   if (!isBranch(a) || !isBranch(b)) return a === b ? [] : [path];
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);

@@ -4,21 +4,20 @@ import { encoderModel, layerSizes } from './encoder-layers.js';
 import { objectiveOf, preprocessingOf, type Recipe } from './recipe.js';
 import type { TrainOutcome } from './train.js';
 
-/** What the model card says besides the recipe. figures: measured, in Markdown; left out where nothing was. */
+/** Facts for the manifest and the model card. */
 export type TrainingFacts = {
   readonly data: string;
   readonly images: number;
   readonly licence: string;
   readonly command: string;
-  readonly figures?: string;
 };
 
-/** Name of the second output: the local feature map. */
 const FEATURES_OUTPUT = 'features';
 
 /**
- * Saves a trained encoder as a folder that `likeness serve --model` takes: batch norm folded, `embedding` of norm 1 from the recipe's layer,
- * `features` the local map, the training's preprocessing, a model card. An existing folder is INVALID_SETTINGS unless `replace`.
+ * Saves a trained encoder as a folder for `likeness serve --model`: batch norm folded, output `embedding` of norm 1
+ * from the recipe's layer, output `features` the feature map, with a model card. An existing folder is INVALID_SETTINGS
+ * unless `replace`.
  */
 export async function saveTrainedEncoder(options: {
   readonly recipe: Recipe;
@@ -78,7 +77,6 @@ function modelCard(options: {
 }): string {
   const { recipe, name, facts, training } = options;
   const { side, fit } = recipe.input;
-  const { figures } = facts;
   return `# ${name}
 
 A Deep InfoMax encoder (Hjelm et al. 2019, in the variant of kexue.fm/archives/6024), learnt without labels: ${side}x${side} RGB pixels
@@ -87,7 +85,7 @@ A Deep InfoMax encoder (Hjelm et al. 2019, in the variant of kexue.fm/archives/6
 - **Data**: ${facts.data}, ${facts.images} images, labels unused. Licence of the data: ${facts.licence}
 - **Made by**: \`${facts.command}\`
 - **Training**: recipe \`${recipe.name}\`, ${training.epochs} epochs (${training.steps} steps of ${training.batchSize} images), seed ${training.seed}, ${training.engine}, ${training.seconds} s.
-${figures === undefined ? '' : `\n## Measured\n\n${figures.trim()}\n`}
+
 ## Recipe
 
 \`\`\`json

@@ -1,4 +1,7 @@
-/** What a service can do, measured by clients in a closed loop: the yardstick of every test of load, taken in the same run as what is told against it. */
+/**
+ * What a service can do, measured by clients in a closed loop: the yardstick of every test of load, taken in the same
+ * run as what is told against it.
+ */
 import { closedLoop, type LoadSummary, type Shot, summarise } from './load.js';
 
 /** A rung of the ladder. */
@@ -8,7 +11,10 @@ export type Rung = LoadSummary & { readonly clients: number };
 export const CAPACITY_P99_MS = 500;
 const WARM_SECONDS = 2;
 
-/** Climbs the ladder of clients; `best` is the rung with most answers a second of those without a refusal or fault and with p99 in bounds, `undefined` of none. */
+/**
+ * Climbs the ladder of clients; `best` is the rung with most answers a second of those without a refusal or fault and
+ * with p99 in bounds, `undefined` of none.
+ */
 export async function capacityOf(load: {
   readonly url: string;
   readonly clients: readonly number[];
@@ -26,7 +32,9 @@ export async function capacityOf(load: {
       `${clients} clients: ${acceptedPerSecond.toFixed(1)}/s, p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, ${faults} refused or failed`,
     );
   }
-  const sound = rungs.filter(({ p99, refused, others, resets }) => p99 < CAPACITY_P99_MS && refused + others + resets === 0);
+  const sound = rungs.filter(
+    ({ p99, refused, others, resets }) => p99 < CAPACITY_P99_MS && refused + others + resets === 0,
+  );
   const best = sound.reduce<Rung | undefined>(
     (most, rung) => (rung.acceptedPerSecond > (most?.acceptedPerSecond ?? 0) ? rung : most),
     undefined,
@@ -34,7 +42,10 @@ export async function capacityOf(load: {
   return { rungs, best };
 }
 
-/** Seconds of a measurement: as the criterion says, or ACCEPTANCE_SECONDS where somebody has less time; the record tells which. */
+/**
+ * Seconds of a measurement: as the criterion says, or ACCEPTANCE_SECONDS where somebody has less time; the record
+ * tells which.
+ */
 export function secondsOf(stated: number): number {
   return Number(process.env.ACCEPTANCE_SECONDS ?? stated);
 }

@@ -1,4 +1,7 @@
-/** The entrances by which many files come in at once: import jobs of a zip, a tar.gz and URLs, and the command line with a folder and an archive. */
+/**
+ * The entrances by which many files come in at once: import jobs of a zip, a tar.gz and URLs, and the command line with
+ * a folder and an archive.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -22,13 +25,19 @@ type Job = { readonly id: string; readonly status: string; readonly counts: { re
 /** A site that has the files, for imports by URL. */
 export async function serveFiles(files: readonly CorpusFile[]): Promise<{ readonly port: number; close(): void }> {
   const contents = new Map(files.map(({ name, content }) => [`/${name}`, content]));
-  const site = createServer((request, response) => void response.end(contents.get(request.url ?? ''))).listen(0, '127.0.0.1');
+  const site = createServer((request, response) => void response.end(contents.get(request.url ?? ''))).listen(
+    0,
+    '127.0.0.1',
+  );
   await once(site, 'listening');
   const { port } = site.address() as AddressInfo; // A TCP server's address is an object.
   return { port, close: () => void site.close() };
 }
 
-/** All of them, into a running service; `sitePort` is that of {@link serveFiles}. `close` removes what was written for them. */
+/**
+ * All of them, into a running service; `sitePort` is that of {@link serveFiles}. `close` removes what was written
+ * for them.
+ */
 export async function corpusEntrances(parts: {
   readonly url: string;
   readonly files: readonly CorpusFile[];
@@ -44,20 +53,33 @@ export async function corpusEntrances(parts: {
   for (const { name, content } of files) await writeFile(join(folder, name), content);
   await writeFile(join(work, 'files.tar.gz'), tarball);
   const names = files.map(({ name }) => name);
-  const ofJob = (body: string | Uint8Array<ArrayBuffer>, type: string, shownAs: readonly string[]) => async (collection: string) => {
-    const init = { method: 'POST', body, headers: { 'content-type': type } };
-    const job = await ended(url, await ask<Job>(url, `/imports?collection=${collection}`, init));
-    assert.equal(job.status, 'done');
-    assert.equal(job.counts.found, files.length);
-    const failures = await failuresOf(url, job.id);
-    return shownAs.map((name) => failures.get(name) ?? 'stored');
-  };
+  const ofJob =
+    (body: string | Uint8Array<ArrayBuffer>, type: string, shownAs: readonly string[]) =>
+    async (collection: string) => {
+      const init = { method: 'POST', body, headers: { 'content-type': type } };
+      const job = await ended(url, await ask<Job>(url, `/imports?collection=${collection}`, init));
+      assert.equal(job.status, 'done');
+      assert.equal(job.counts.found, files.length);
+      const failures = await failuresOf(url, job.id);
+      return shownAs.map((name) => failures.get(name) ?? 'stored');
+    };
   const ofCommand = (path: string) => async (collection: string) => {
     const list = join(work, 'failures.jsonl');
-    const { exitCode, output } = await runCli('import', path, '--url', url, '--collection', collection, '--failures', list);
+    const { exitCode, output } = await runCli(
+      'import',
+      path,
+      '--url',
+      url,
+      '--collection',
+      collection,
+      '--failures',
+      list,
+    );
     assert.ok(exitCode === 0 || exitCode === 2, output);
     const lines = (await readFile(list, 'utf8')).trim().split('\n').filter(Boolean);
-    const failures = new Map(lines.map((line) => JSON.parse(line) as { file: string; code: string }).map(({ file, code }) => [file, code]));
+    const failures = new Map(
+      lines.map((line) => JSON.parse(line) as { file: string; code: string }).map(({ file, code }) => [file, code]),
+    );
     return names.map((name) => failures.get(name) ?? 'stored');
   };
   const entrances = [

@@ -1,4 +1,7 @@
-/** A service with a catalogue of many images, filled without decoding any: for tests of load, where what is stored only has to be there. */
+/**
+ * A service with a catalogue of many images, filled without decoding any: for tests of load, where what is stored only
+ * has to be there.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,11 +10,14 @@ import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
 import { readSavedEncoder } from '../../src/encoder/saved-encoder.js';
 import { SETTINGS } from '../../src/settings.js';
 import { newImage } from '../catalogue/example-images.js';
-import { clusteredVectors } from '../catalogue/synthetic-vectors.js';
+import { clusteredVectors } from '../catalogue/vectors/synthetic-vectors.js';
 import { REPOSITORY, type ServiceProcess, startService } from '../service-process.js';
 import type { Shot } from './load.js';
 
-/** Starts a service over so many stored images, of 200 clusters drawn from the seed, and ends both afterwards, whatever happened. */
+/**
+ * Starts a service over so many stored images, of 200 clusters drawn from the seed, and ends both afterwards,
+ * whatever happened.
+ */
 export async function withFilledService(
   options: { readonly images: number; readonly seed: number; readonly flags?: readonly string[] },
   use: (service: ServiceProcess) => Promise<void>,
@@ -32,13 +38,16 @@ export async function withFilledService(
 
 /** The pictures that ship with the product, all different: what clients of a load send. */
 export function demoPictures(): readonly Buffer[] {
-  const folder = join(REPOSITORY, 'src', 'demo');
+  const folder = join(REPOSITORY, 'examples', 'demo');
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.jpg'));
   return names.sort().map((name) => readFileSync(join(folder, name)));
 }
 
 /** POST /search of one picture after the other, again and again. */
-export function searches(pictures: readonly Buffer[], headers: Readonly<Record<string, string>> = {}): (number: number) => Shot {
+export function searches(
+  pictures: readonly Buffer[],
+  headers: Readonly<Record<string, string>> = {},
+): (number: number) => Shot {
   return (number) => ({
     method: 'POST',
     path: '/search?k=10',
@@ -47,14 +56,19 @@ export function searches(pictures: readonly Buffer[], headers: Readonly<Record<s
   });
 }
 
-async function fill(folder: string, { images, seed }: { readonly images: number; readonly seed: number }): Promise<void> {
+async function fill(
+  folder: string,
+  { images, seed }: { readonly images: number; readonly seed: number },
+): Promise<void> {
   const { id: encoderId, dimensions } = (await readSavedEncoder(join(REPOSITORY, SETTINGS.model.default))).manifest;
   const catalogue = await openCatalogue({ folder, encoderId, dimensions, m: SETTINGS.hnswM.default });
   try {
     const next = clusteredVectors({ dimensions, clusters: 200, seed });
     const AT_ONCE = 500;
     for (let first = 0; first < images; first += AT_ONCE) {
-      const batch = Array.from({ length: Math.min(AT_ONCE, images - first) }, (_, at) => newImage(`image-${first + at}`, next()));
+      const batch = Array.from({ length: Math.min(AT_ONCE, images - first) }, (_, at) =>
+        newImage(`image-${first + at}`, next()),
+      );
       await Promise.all(batch.map((image) => catalogue.add('default', image)));
     }
   } finally {

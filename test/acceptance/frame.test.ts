@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { REPOSITORY } from '../service-process.js';
 import { CRITERIA, criteriaOf } from './criteria.js';
@@ -12,7 +12,9 @@ test('the register holds A1 to A32 in order, and every file that it names', () =
     CRITERIA.map(({ id }) => id),
     Array.from({ length: 32 }, (_, at) => `A${at + 1}`),
   );
-  const names = readdirSync(join(REPOSITORY, 'test', 'acceptance'));
+  const names = readdirSync(join(REPOSITORY, 'test', 'acceptance'), { recursive: true, encoding: 'utf8' }).map((name) =>
+    basename(name),
+  );
   for (const { id, file } of CRITERIA) {
     if (file === undefined) continue;
     assert.ok(names.includes(`${file}.acceptance.ts`), `${id}: there is no ${file}.acceptance.ts`);
@@ -28,7 +30,13 @@ test('the table tells met from short, gives the reason, and says which run and m
   const run = { startedAt: '2026-01-02T03:04:05Z', commit: 'abc', machine: 'two cores', load: 1 };
   const later = { ...run, startedAt: '2026-01-03T03:04:05Z', machine: 'four cores' };
   const records: StoredRecord[] = [
-    { criterion: 'A2', given: 'twice', seed: 7, run, measures: [atLeast('goodput', 0.93, 0.9), below('p99', 1200, 1000, 'ms', 'noise')] },
+    {
+      criterion: 'A2',
+      given: 'twice',
+      seed: 7,
+      run,
+      measures: [atLeast('goodput', 0.93, 0.9), below('p99', 1200, 1000, 'ms', 'noise')],
+    },
     { criterion: 'A9', given: '', run: later, measures: [], outcome: { kind: 'failed', reason: 'a | b\nc' } },
   ];
   const lines = reliabilityDocument(records).split('\n');

@@ -1,9 +1,12 @@
-/** Run in a mount namespace of its own by full-disk.acceptance.ts: fills the small disk that its folder lies on, through a real service, again and again. */
+/**
+ * Run in a mount namespace of its own by full-disk.acceptance.ts: fills the small disk that its folder lies on, through
+ * a real service, again and again.
+ */
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { seededRandom } from '../catalogue/synthetic-vectors.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { runCli, type ServiceProcess, startService } from '../service-process.js';
 import { inLanes } from './lanes.js';
 
@@ -71,7 +74,9 @@ class Rounds {
     const { collections } = (await (await fetch(`${url}/collections`)).json()) as { collections: { images: number }[] };
     assert.equal(collections[0]?.images, this.#stored.size);
     for (const number of [...this.#stored].filter((_, place) => place % 17 === 0)) {
-      const { results } = (await (await this.#send('/search?k=1', await picture(number))).json()) as { results: { id: string }[] };
+      const { results } = (await (await this.#send('/search?k=1', await picture(number))).json()) as {
+        results: { id: string }[];
+      };
       assert.equal(results[0]?.id, String(number));
     }
   }

@@ -1,7 +1,8 @@
 /**
- * Load on a service, open and closed. Open: requests set out at their appointed times (a Poisson stream), however slow the answers are; a closed loop would
- * wait politely with an overloaded service and never show it. An answer's time counts from its appointed time, so that a late start of ours is not forgiven
- * the service either; refusals, which are about the service's own quickness, count from when the request was really sent.
+ * Load on a service, open and closed. Open: requests set out at their appointed times (a Poisson stream), however slow
+ * the answers are; a closed loop would wait politely with an overloaded service and never show it. An answer's time
+ * counts from its appointed time, so that a late start of ours is not forgiven the service either; refusals, which are
+ * about the service's own quickness, count from when the request was really sent.
  */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -125,7 +126,13 @@ function send(url: string, agent: Agent, { method, path, headers, body }: Shot, 
   return new Promise((resolve) => {
     const end = (status: number, response?: IncomingMessage, fault?: string): void => {
       const now = performance.now();
-      resolve({ status, sinceDueMs: now - dueAt, sinceSentMs: now - sentAt, retryAfter: response?.headers['retry-after'], fault });
+      resolve({
+        status,
+        sinceDueMs: now - dueAt,
+        sinceSentMs: now - sentAt,
+        retryAfter: response?.headers['retry-after'],
+        fault,
+      });
     };
     const outgoing = request(`${url}${path}`, {
       method,

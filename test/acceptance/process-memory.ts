@@ -1,4 +1,4 @@
-/** Memory of a service and its decoders, from /proc: Linux only. */
+/** Memory and processor time of a service and its decoders, from /proc: Linux only. */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /** Process ids of a process and its children. */
@@ -40,6 +40,23 @@ export function descriptorsOf(pid: number): number {
 function residentBytes(pid: number): number {
   try {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** Processor time in milliseconds that a process and its living children have used so far. */
+export function familyProcessorMs(pid: number): number {
+  return familyOf(pid).reduce((sum, member) => sum + processorMs(member), 0);
+}
+
+/** Fields 14 and 15 of /proc/PID/stat, in hundredths of a second; the name in field 2 may hold spaces. */
+function processorMs(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    return 10 * (Number(fields[11]) + Number(fields[12]));
   } catch {
     return 0;
   }

@@ -1,4 +1,7 @@
-/** What an acceptance test found: a few measures against their thresholds, kept as JSON in docs/reliability/ and printed as one table by the suite. */
+/**
+ * What an acceptance test found: a few measures against their thresholds, kept as JSON in docs/reliability/ and printed
+ * as one table by the suite.
+ */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -10,7 +13,10 @@ import type { CriterionId } from './criteria.js';
 /** Where the records lie, one file each. */
 export const RECORDS = join(REPOSITORY, 'docs', 'reliability');
 
-/** One figure against its threshold, both as they shall stand in the table. `reason` says why it is missed where that is known and accepted. */
+/**
+ * One figure against its threshold, both as they shall stand in the table. `reason` says why it is missed where that is
+ * known and accepted.
+ */
 export type Measure = {
   readonly name: string;
   readonly measured: string;
@@ -19,7 +25,10 @@ export type Measure = {
   readonly reason?: string;
 };
 
-/** What a test hands in. `given` is its situation in a sentence; `part` tells several records of one criterion apart (a word, fit for a file name). */
+/**
+ * What a test hands in. `given` is its situation in a sentence; `part` tells several records of one criterion apart (a
+ * word, fit for a file name).
+ */
 export type Finding = {
   readonly criterion: CriterionId;
   readonly part?: string;
@@ -28,8 +37,16 @@ export type Finding = {
   readonly measures: readonly Measure[];
 };
 
-/** When, of what state and on what a test ran. `load`: the machine's mean load of the last minute when it was recorded, the test's own included. */
-export type Run = { readonly startedAt: string; readonly commit: string; readonly machine: string; readonly load: number };
+/**
+ * When, of what state and on what a test ran. `load`: the machine's mean load of the last minute when it was recorded,
+ * the test's own included.
+ */
+export type Run = {
+  readonly startedAt: string;
+  readonly commit: string;
+  readonly machine: string;
+  readonly load: number;
+};
 
 /** A record as it is stored. `outcome`: what became of a test that never came to record anything. */
 export type StoredRecord = Finding & {
@@ -38,17 +55,21 @@ export type StoredRecord = Finding & {
 };
 
 /**
- * Stores what a test found, prints it, then fails where a measure is missed without a reason. Call it once, at the end of a test, with every measure, so
- * that a failing one is in the table with the others; what must hold for the measures to mean anything is a plain assertion before.
+ * Stores what a test found, prints it, then fails where a measure is missed without a reason. Call it once, at the end
+ * of a test, with every measure, so that a failing one is in the table with the others; what must hold for the measures
+ * to mean anything is a plain assertion before.
  *
- *     record({ criterion: 'A9', given: '100 rounds, 8 writers', seed, measures: [atMost('acknowledged images lost', lost, 0)] });
+ *     const measures = [atMost('acknowledged images lost', lost, 0)];
+ *     record({ criterion: 'A9', given: '100 rounds, 8 writers', seed, measures });
  */
 export function record(finding: Finding): void {
   store({ ...finding, run: currentRun() });
   const { criterion, seed, measures } = finding;
   if (seed !== undefined) console.log(`${criterion}: seed ${seed}`);
   for (const { name, measured, threshold, isMet, reason } of measures)
-    console.log(`${criterion}: ${name}: ${measured} (${threshold}) ${isMet ? 'met' : `SHORT${reason === undefined ? '' : `: ${reason}`}`}`);
+    console.log(
+      `${criterion}: ${name}: ${measured} (${threshold}) ${isMet ? 'met' : `SHORT${reason === undefined ? '' : `: ${reason}`}`}`,
+    );
   const missed = measures.filter(({ isMet, reason }) => !isMet && reason === undefined);
   assert.deepEqual(missed, [], `${criterion} misses ${missed.map(({ name }) => name).join(', ')}`);
 }
@@ -85,7 +106,10 @@ export function figure(name: string, value: number, unit = ''): Measure {
   return { name, measured: withUnit(value, unit), threshold: 'recorded', isMet: true };
 }
 
-/** The seed of a run: ACCEPTANCE_SEED where it is set, to replay a failure, or the test's own. Printed, so that any failure says how to be replayed. */
+/**
+ * The seed of a run: ACCEPTANCE_SEED where it is set, to replay a failure, or the test's own. Printed, so that any
+ * failure says how to be replayed.
+ */
 export function seedOf(own: number): number {
   const seed = Number(process.env.ACCEPTANCE_SEED ?? own);
   console.log(`seed ${seed} (ACCEPTANCE_SEED=${seed} replays it)`);
@@ -93,12 +117,20 @@ export function seedOf(own: number): number {
 }
 
 /**
- * Rounds 0 to count-1, or only ACCEPTANCE_ROUND where it is set: for tests whose rounds are independent, each seeded with {@link roundSeed}. A round that
- * throws is reported with its number.
+ * Rounds 0 to count-1, or only ACCEPTANCE_ROUND where it is set: for tests whose rounds are independent, each seeded
+ * with {@link roundSeed}. A round that throws is reported with its number.
  */
-export async function inRounds(count: number, seed: number, round: (number: number, seed: number) => Promise<void>): Promise<void> {
+export async function inRounds(
+  count: number,
+  seed: number,
+  round: (number: number, seed: number) => Promise<void>,
+): Promise<void> {
   const only = process.env.ACCEPTANCE_ROUND;
-  for (let number = only === undefined ? 0 : Number(only); number < (only === undefined ? count : Number(only) + 1); number++) {
+  for (
+    let number = only === undefined ? 0 : Number(only);
+    number < (only === undefined ? count : Number(only) + 1);
+    number++
+  ) {
     try {
       await round(number, roundSeed(seed, number));
     } catch (error) {
@@ -153,6 +185,9 @@ function measure(told: {
 }
 
 function withUnit(value: number, unit: string): string {
-  const rounded = Math.abs(value) >= 100 || Number.isInteger(value) ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+  const rounded =
+    Math.abs(value) >= 100 || Number.isInteger(value)
+      ? String(Math.round(value))
+      : String(Number(value.toPrecision(3)));
   return unit === '' ? rounded : `${rounded} ${unit}`;
 }

@@ -1,4 +1,7 @@
-/** docs/reliability.md: the records of docs/reliability/ as one table. `node dist/test/acceptance/reliability-document.js` writes it without measuring anything. */
+/**
+ * docs/reliability.md: the records of docs/reliability/ as one table. `node
+ * dist/test/acceptance/reliability-document.js` writes it without measuring anything.
+ */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +16,8 @@ export const DOCUMENT = join(REPOSITORY, 'docs', 'reliability.md');
 export function readRecords(): readonly StoredRecord[] {
   if (!existsSync(RECORDS)) return [];
   const names = readdirSync(RECORDS).filter((name) => name.endsWith('.json'));
-  return names.sort().map((name) => JSON.parse(readFileSync(join(RECORDS, name), 'utf8')) as StoredRecord); // written by store() alone
+  // written by store() alone
+  return names.sort().map((name) => JSON.parse(readFileSync(join(RECORDS, name), 'utf8')) as StoredRecord);
 }
 
 /** The table as Markdown. Runs are numbered by their start; each row says of which run it is. */
@@ -65,8 +69,8 @@ ${machines.map((machine, at) => `| M${at + 1} | ${machine} |`).join('\n')}
 }
 
 /**
- * Ends a run of the suite: records of the files that ran but are of former runs go; a criterion whose file left no record stands as failed or
- * skipped, with what was said. Then writes the table.
+ * Ends a run of the suite: records of the files that ran but are of former runs go; a criterion whose file left no
+ * record stands as failed or skipped, with what was said. Then writes the table.
  */
 export function closeRun(
   startedAt: string,
@@ -87,7 +91,8 @@ export function closeRun(
 }
 
 function rowsOf({ given, seed, measures, outcome }: StoredRecord, title: string, run: string): string[] {
-  if (outcome !== undefined) return [`| ${title} | ${cell(given)} | | | | **${outcome.kind}**: ${cell(outcome.reason)} | ${run} |`];
+  if (outcome !== undefined)
+    return [`| ${title} | ${cell(given)} | | | | **${outcome.kind}**: ${cell(outcome.reason)} | ${run} |`];
   return measures.map(({ name, measured, threshold, isMet, reason }, at) => {
     const situation = `${cell(given)}${seed === undefined ? '' : `; seed ${seed}`}`;
     const verdict = isMet ? 'met' : `**short**: ${cell(reason ?? 'not known why')}`;

@@ -12,7 +12,8 @@ export function preparedContent(count: number): string {
 }
 
 const say = (line: string): void => void writeSync(1, `${line}\n`);
-const open = (folder: string) => openCatalogue({ folder, dimensions: KILL_DIMENSIONS, ...KILL_OPTIONS, saveEveryChanges: 10_000 });
+const open = (folder: string) =>
+  openCatalogue({ folder, dimensions: KILL_DIMENSIONS, ...KILL_OPTIONS, saveEveryChanges: 10_000 });
 
 const MODES: Readonly<Record<string, (folder: string, round: number) => Promise<void>>> = {
   /** Fills a folder and ends. */

@@ -1,4 +1,7 @@
-/** Loaded before a program (`node --import`), in its threads too: kills the process at the n-th time that it reaches a failpoint. Never part of what ships. */
+/**
+ * Loaded before a program (`node --import`), in its threads too: kills the process at the n-th time that it reaches a
+ * failpoint. Never part of what ships.
+ */
 import { subscribe } from 'node:diagnostics_channel';
 import { FAILPOINT_CHANNEL } from '../../src/catalogue/failpoint.js';
 

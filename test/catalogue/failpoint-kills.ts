@@ -1,19 +1,31 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { closeSync, cpSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
-import { checkCatalogue } from '../../src/catalogue/check.js';
 import { FAILPOINTS, type Failpoint } from '../../src/catalogue/failpoint.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
-import { restoreSnapshot } from '../../src/catalogue/restore.js';
-import { verifySnapshot } from '../../src/catalogue/snapshot-file.js';
-import { migrationsUpTo } from '../../src/catalogue/store-schema.js';
+import { migrationsUpTo } from '../../src/catalogue/records/store-schema.js';
+import { checkCatalogue } from '../../src/catalogue/snapshots/check.js';
+import { restoreSnapshot } from '../../src/catalogue/snapshots/restore.js';
+import { verifySnapshot } from '../../src/catalogue/snapshots/snapshot-file.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { Expected, KILL_DIMENSIONS, KILL_OPTIONS } from './kill-rounds.js';
-import { seededRandom } from './synthetic-vectors.js';
 
-/** How a point is reached: by which program, on which folder, and how many times at most it is passed before the kill. */
+/**
+ * How a point is reached: by which program, on which folder, and how many times at most it is passed before the kill.
+ */
 type Way = {
   readonly program: 'kill-child' | 'failpoint-child' | 'snapshot-kill-child';
   readonly mode: 'write' | 'start' | 'shrink' | 'reclaim' | 'snapshot' | 'restore';
@@ -23,9 +35,20 @@ type Way = {
   readonly delayMs?: number;
 };
 
+const PROGRAMS = {
+  'failpoint-kill': new URL('./failpoint-kill.js', import.meta.url),
+  'failpoint-child': new URL('./failpoint-child.js', import.meta.url),
+  'kill-child': new URL('./kill-child.js', import.meta.url),
+  'snapshot-kill-child': new URL('./snapshots/snapshot-kill-child.js', import.meta.url),
+};
 const start = (folder: Way['folder']): Way => ({ program: 'failpoint-child', mode: 'start', folder, passes: 1 });
 const write = (passes: number): Way => ({ program: 'kill-child', mode: 'write', folder: 'none', passes });
-const snapshot = (passes: number): Way => ({ program: 'snapshot-kill-child', mode: 'snapshot', folder: 'prepared', passes });
+const snapshot = (passes: number): Way => ({
+  program: 'snapshot-kill-child',
+  mode: 'snapshot',
+  folder: 'prepared',
+  passes,
+});
 const restore: Way = { program: 'snapshot-kill-child', mode: 'restore', folder: 'prepared', passes: 1 };
 
 /** Every point but the one that needs a mount, and the ways to it; the kills are shared out among them. */
@@ -60,15 +83,23 @@ const WAYS: Readonly<Record<Exclude<Failpoint, 'restore half moved in'>, readonl
 export const KILLED_POINTS = FAILPOINTS.filter((point): point is keyof typeof WAYS => point in WAYS);
 
 /** Folders that kills start from; made once. */
-export type Prepared = { readonly images: string; readonly old: string; readonly lines: readonly string[]; readonly snapshot: string };
+export type Prepared = {
+  readonly images: string;
+  readonly old: string;
+  readonly lines: readonly string[];
+  readonly snapshot: string;
+};
 
-/** Fills a folder with images, copies it into one with the tables of the first version, and makes a snapshot. `folder` exists. */
+/**
+ * Fills a folder with images, copies it into one with the tables of the first version, and makes a snapshot.
+ * `folder` exists.
+ */
 export async function prepare(folder: string): Promise<Prepared> {
   const [images, old] = [join(folder, 'images'), join(folder, 'old')];
   await run({ program: 'failpoint-child', args: ['prepare', images, '0'], log: join(folder, 'log') });
   cpSync(images, old, { recursive: true });
   makeFirstVersion(join(old, 'catalogue.db'), join(images, 'catalogue.db'));
-  const { snapshotFolder } = await import('../../src/catalogue/pack-snapshot.js');
+  const { snapshotFolder } = await import('../../src/catalogue/snapshots/pack-snapshot.js');
   const file = join(folder, 'prepared.tar');
   await snapshotFolder({ folder: images, out: file });
   const records = await openCatalogue({ folder: images, dimensions: KILL_DIMENSIONS, ...KILL_OPTIONS });
@@ -93,7 +124,9 @@ function makeFirstVersion(path: string, source: string): void {
     .all();
   database.prepare('ATTACH ? AS source').run(source);
   for (const table of tables) {
-    const columns = (database.pragma(`main.table_info(${table})`) as { name: string }[]).map(({ name }) => name).join(', '); // documented columns
+    const columns = (database.pragma(`main.table_info(${table})`) as { name: string }[])
+      .map(({ name }) => name)
+      .join(', '); // documented columns
     database.exec(`INSERT INTO main.${table} (${columns}) SELECT ${columns} FROM source.${table}`);
   }
   database.pragma('user_version = 1');
@@ -101,9 +134,10 @@ function makeFirstVersion(path: string, source: string): void {
 }
 
 /**
- * Kills (SIGKILL) a process at a point `kills` times, each time on a folder as the way to it wants; after each: litter is laid beside what the kill left, the next start
- * succeeds, everything acknowledged is there, whole and found, nothing is half there, and `check --deep` finds nothing. Throws an AssertionError with
- * seed and kill otherwise. Returns the slowest start in milliseconds.
+ * Kills (SIGKILL) a process at a point `kills` times, each time on a folder as the way to it wants; after each: litter
+ * is laid beside what the kill left, the next start succeeds, everything acknowledged is there, whole and found,
+ * nothing is half there, and `check --deep` finds nothing. Throws an AssertionError with seed and kill otherwise.
+ * Returns the slowest start in milliseconds.
  */
 export async function killAt(
   point: keyof typeof WAYS,
@@ -119,16 +153,20 @@ export async function killAt(
     const data = join(folder, 'data');
     rmSync(data, { recursive: true, force: true });
     const isRestore = way.mode === 'restore';
-    if (way.folder !== 'none' && !isRestore) cpSync(way.folder === 'old' ? prepared.old : prepared.images, data, { recursive: true });
+    if (way.folder !== 'none' && !isRestore)
+      cpSync(way.folder === 'old' ? prepared.old : prepared.images, data, { recursive: true });
     const nth = 1 + Math.floor(random() * way.passes);
     const delayMs = way.delayMs === undefined ? 0 : 1 + Math.floor(random() * way.delayMs);
     const args = {
       ...{ 'kill-child': [data, `${kill + 1}`], 'failpoint-child': [way.mode, data, `${kill + 1}`] },
       'snapshot-kill-child': isRestore ? ['restore', data, prepared.snapshot] : ['snapshot', data, `${kill + 1}`],
     }[way.program];
-    const lines = await run({ program: way.program, args, log: join(folder, 'log'), failpoint: `${point}|${nth}|${delayMs}` }).catch(
-      (error: unknown) => assert.fail(`${place}: ${String(error)}`),
-    );
+    const lines = await run({
+      program: way.program,
+      args,
+      log: join(folder, 'log'),
+      failpoint: `${point}|${nth}|${delayMs}`,
+    }).catch((error: unknown) => assert.fail(`${place}: ${String(error)}`));
     if (isRestore) {
       assert.equal(existsSync(join(data, 'catalogue.db')), point === 'restore renamed', `${place}: half a folder`);
       if (!existsSync(data)) await restoreSnapshot({ file: prepared.snapshot, folder: data, maxBytes: 2 ** 40 });
@@ -156,7 +194,10 @@ export async function killAt(
   return { slowestStartMs };
 }
 
-/** What adds while snapshots are made says nothing of them; what was prepared is all there, and every snapshot that has its name is whole. */
+/**
+ * What adds while snapshots are made says nothing of them; what was prepared is all there, and every snapshot that has
+ * its name is whole.
+ */
 async function verifySnapshots(
   data: string,
   prepared: Prepared,
@@ -181,10 +222,14 @@ function layLitter(data: string): void {
     'indexes/1-stray.hnsw.tmp',
     'snapshots/20260101T000000000Z.tar.tmp',
   ];
-  for (const name of [...litter, 'snapshots/copy.tmp/catalogue.db']) writeFileSync(join(data, name), 'half of something');
+  for (const name of [...litter, 'snapshots/copy.tmp/catalogue.db'])
+    writeFileSync(join(data, name), 'half of something');
 }
 
-/** Runs a program of this folder to its end, or to its kill at a failpoint; returns what it said, line by line. Rejects for any other end. */
+/**
+ * Runs a program of this folder to its end, or to its kill at a failpoint; returns what it said, line by line. Rejects
+ * for any other end.
+ */
 export function run(options: {
   readonly program: Way['program'];
   readonly args: readonly string[];
@@ -192,7 +237,7 @@ export function run(options: {
   readonly failpoint?: string;
 }): Promise<readonly string[]> {
   const { program, args, log, failpoint } = options;
-  const pathOf = (name: string): string => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  const pathOf = (name: 'failpoint-kill' | Way['program']): string => fileURLToPath(PROGRAMS[name]);
   const descriptor = openSync(log, 'w');
   const preload = failpoint === undefined ? [] : ['--import', pathOf('failpoint-kill')];
   const child = spawn(process.execPath, [...preload, pathOf(program), ...args], {
@@ -210,7 +255,11 @@ export function run(options: {
       const output = readFileSync(log, 'utf8');
       const isAsWanted = failpoint === undefined ? code === 0 : signal === 'SIGKILL';
       if (!isAsWanted)
-        reject(new Error(`it was to end at ${failpoint ?? 'its end'} and ended with code ${code}, signal ${signal}: ${stderr}`));
+        reject(
+          new Error(
+            `it was to end at ${failpoint ?? 'its end'} and ended with code ${code}, signal ${signal}: ${stderr}`,
+          ),
+        );
       // A line cut by the kill says nothing yet.
       else
         resolve(

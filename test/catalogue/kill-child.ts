@@ -3,7 +3,10 @@ import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
 import { newImage } from './example-images.js';
 import { KILL_DIMENSIONS, KILL_OPTIONS, killedContent, killedVector } from './kill-rounds.js';
 
-/** Adds, removes and saves with eight writers until it is killed; one line on stdout (a file) for each answer, written before the next call. */
+/**
+ * Adds, removes and saves with eight writers until it is killed; one line on stdout (a file) for each answer, written
+ * before the next call.
+ */
 async function main(folder: string, round: number): Promise<void> {
   const say = (line: string): void => void writeSync(1, `${line}\n`);
   const catalogue = await openCatalogue({ folder, dimensions: KILL_DIMENSIONS, ...KILL_OPTIONS });

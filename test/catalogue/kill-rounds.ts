@@ -4,10 +4,11 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Catalogue, ImageRecord } from '../../src/catalogue/catalogue.js';
-import { checkCatalogue } from '../../src/catalogue/check.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
+import { checkCatalogue } from '../../src/catalogue/snapshots/check.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { imageId, newImage, thumbnailOf } from './example-images.js';
-import { seededRandom, unit } from './synthetic-vectors.js';
+import { unit } from './vectors/synthetic-vectors.js';
 
 export const KILL_DIMENSIONS = 32;
 /** Index files are written all the time, so that kills hit that too. */
@@ -27,7 +28,9 @@ export type KillReport = {
   readonly warnings: readonly string[];
 };
 
-/** Name of the image that a writer of a round adds at this count; its bytes, vector and thumbnail all follow from it. */
+/**
+ * Name of the image that a writer of a round adds at this count; its bytes, vector and thumbnail all follow from it.
+ */
 export function killedContent(round: number, writer: number, count: number): string {
   return `${round}-${writer}-${count}`;
 }
@@ -39,11 +42,15 @@ export function killedVector(content: string): Float32Array {
 }
 
 /**
- * Lets a process with eight writers run on `folder` and kills it (SIGKILL) at a random moment, `rounds` times; the first moments lie in the very first
- * start. After each kill: the catalogue opens, every acknowledged image is there, whole, and the nearest to its own vector; no removed
- * one is; nothing is there that was never sent. Throws an AssertionError with seed and round otherwise.
+ * Lets a process with eight writers run on `folder` and kills it (SIGKILL) at a random moment, `rounds` times; the
+ * first moments lie in the very first start. After each kill: the catalogue opens, every acknowledged image is there,
+ * whole, and the nearest to its own vector; no removed one is; nothing is there that was never sent. Throws an
+ * AssertionError with seed and round otherwise.
  */
-export async function killRounds(folder: string, options: { readonly rounds: number; readonly seed: number }): Promise<KillReport> {
+export async function killRounds(
+  folder: string,
+  options: { readonly rounds: number; readonly seed: number },
+): Promise<KillReport> {
   const { rounds, seed } = options;
   const random = seededRandom(seed);
   const expected = new Expected();
@@ -51,7 +58,11 @@ export async function killRounds(folder: string, options: { readonly rounds: num
   for (let round = 0; round < rounds; round++) {
     const place = `seed ${seed}, round ${round}`;
     // Every fourth kill falls somewhere in the start, the others into the writing after it.
-    const lines = await runAndKill(folder, { round, duringStart: round % 4 === 0, afterMs: random() * (round % 4 === 0 ? 400 : 1500) });
+    const lines = await runAndKill(folder, {
+      round,
+      duringStart: round % 4 === 0,
+      afterMs: random() * (round % 4 === 0 ? 400 : 1500),
+    });
     expected.learn(lines);
     const catalogue = await openCatalogue({
       folder,
@@ -107,18 +118,26 @@ export class Expected {
     }
   }
 
-  /** Every record's presence each time; their parts and their place in the index for new ones, some of the older, and in the last round all. */
-  async verify(catalogue: Catalogue, at: { place: string; round: number; isLast: boolean; random: () => number }): Promise<void> {
+  /**
+   * Every record's presence each time; their parts and their place in the index for new ones, some of the older, and in
+   * the last round all.
+   */
+  async verify(
+    catalogue: Catalogue,
+    at: { place: string; round: number; isLast: boolean; random: () => number },
+  ): Promise<void> {
     const { place, round, isLast, random } = at;
     const records = await allRecords(catalogue);
-    for (const [content, id] of this.#there) assert.equal(records.get(content)?.id, imageId(id), `${place}: ${content} was acknowledged`);
+    for (const [content, id] of this.#there)
+      assert.equal(records.get(content)?.id, imageId(id), `${place}: ${content} was acknowledged`);
     for (const content of records.keys()) {
       assert.ok(!this.#gone.has(content), `${place}: ${content} was removed`);
       assert.ok(this.#there.has(content) || this.#open.has(content), `${place}: ${content} was never sent`);
     }
     const olderShare = isLast ? 1 : 200 / Math.max(records.size, 200);
     const isChosen = (content: string): boolean => content.startsWith(`${round}-`) || random() < olderShare;
-    for (const [content, record] of records) if (isChosen(content)) await verifyWhole(catalogue, content, record, place);
+    for (const [content, record] of records)
+      if (isChosen(content)) await verifyWhole(catalogue, content, record, place);
     for (const content of this.#gone) {
       if (!isChosen(content)) continue;
       const [match] = await catalogue.neighbours({ collection: 'default', embedding: killedVector(content), k: 1 });
@@ -148,8 +167,18 @@ async function allRecords(catalogue: Catalogue): Promise<Map<string, ImageRecord
 async function verifyWhole(catalogue: Catalogue, content: string, record: ImageRecord, place: string): Promise<void> {
   const sent = newImage(content, killedVector(content));
   const { sha256, perceptualHash, metadata, bytes, fileName } = record;
-  const { sha256: sentSha256, perceptualHash: sentHash, metadata: sentMetadata, bytes: sentBytes, fileName: sentName } = sent;
-  assert.deepEqual([sha256, perceptualHash, metadata, bytes, fileName], [sentSha256, sentHash, sentMetadata, sentBytes, sentName], place);
+  const {
+    sha256: sentSha256,
+    perceptualHash: sentHash,
+    metadata: sentMetadata,
+    bytes: sentBytes,
+    fileName: sentName,
+  } = sent;
+  assert.deepEqual(
+    [sha256, perceptualHash, metadata, bytes, fileName],
+    [sentSha256, sentHash, sentMetadata, sentBytes, sentName],
+    place,
+  );
   assert.deepEqual(await catalogue.embedding('default', record.id), sent.embedding, place);
   assert.deepEqual(await catalogue.thumbnail('default', record.id), thumbnailOf(content), place);
   const [match] = await catalogue.neighbours({ collection: 'default', embedding: sent.embedding, k: 1 });
@@ -164,9 +193,13 @@ function runAndKill(
   // A file and not a pipe: what was written before the kill is all there, and no reader holds the writers up.
   const log = `${folder}.log`;
   const descriptor = openSync(log, 'w');
-  const child = spawn(process.execPath, [fileURLToPath(new URL('./kill-child.js', import.meta.url)), folder, `${round}`], {
-    stdio: ['ignore', descriptor, 'inherit', 'ipc'],
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('./kill-child.js', import.meta.url)), folder, `${round}`],
+    {
+      stdio: ['ignore', descriptor, 'inherit', 'ipc'],
+    },
+  );
   closeSync(descriptor);
   const killLater = (): void => void setTimeout(() => child.kill('SIGKILL'), afterMs);
   if (duringStart) killLater();
@@ -176,7 +209,8 @@ function runAndKill(
     child.once('close', (code, signal) => {
       const output = readFileSync(log, 'utf8');
       rmSync(log);
-      if (signal !== 'SIGKILL') reject(new Error(`The writers ended by themselves in round ${round}: code ${code}, signal ${signal}.`));
+      if (signal !== 'SIGKILL')
+        reject(new Error(`The writers ended by themselves in round ${round}: code ${code}, signal ${signal}.`));
       // A line cut by the kill says nothing yet.
       else
         resolve(

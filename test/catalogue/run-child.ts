@@ -8,16 +8,23 @@ export type ChildEnd = {
   readonly stderr: string;
 };
 
-/** Runs a compiled file of this folder in a process of its own, where a crash is a result and not the end of the tests; killed after `timeoutMs`. */
+/**
+ * Runs a compiled file in its own process, where a crash is a result and not the end of the tests; killed
+ * after `timeoutMs`.
+ */
 export function runChild(
-  file: string,
+  file: URL,
   args: readonly string[],
   options: { readonly timeoutMs?: number; readonly prefix?: readonly string[] } = {},
 ): Promise<ChildEnd> {
-  const path = fileURLToPath(new URL(file, import.meta.url));
+  const path = fileURLToPath(file);
   const [command, ...rest] = [...(options.prefix ?? []), process.execPath, path, ...args];
   return new Promise((resolve, reject) => {
-    const child = spawn(command!, rest, { stdio: ['ignore', 'pipe', 'pipe'], timeout: options.timeoutMs ?? 60_000, killSignal: 'SIGKILL' });
+    const child = spawn(command!, rest, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: options.timeoutMs ?? 60_000,
+      killSignal: 'SIGKILL',
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

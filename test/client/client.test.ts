@@ -23,7 +23,12 @@ test('stores, lists, changes, looks at and removes pictures', async (context) =>
   const stored = await client.index([await file(1), await file(2)], { metadata: { shop: 'acme' } });
   assert.equal(stored.added, 2);
   const named = await client.index([new Uint8Array(await picture(3))], { id: 'a/b ü' });
-  assert.deepEqual(named.images[0], { id: 'a/b ü', status: 'added', name: 'picture', thumbnailUrl: '/images/a%2Fb%20%C3%BC/thumbnail' });
+  assert.deepEqual(named.images[0], {
+    id: 'a/b ü',
+    status: 'added',
+    name: 'picture',
+    thumbnailUrl: '/images/a%2Fb%20%C3%BC/thumbnail',
+  });
 
   const first = await client.images({ limit: 2, filter: JSON.stringify({ field: 'shop', equals: 'acme' }) });
   assert.deepEqual(
@@ -41,8 +46,17 @@ test('stores, lists, changes, looks at and removes pictures', async (context) =>
   assert.deepEqual(await client.file('/images/a%2Fb%20%C3%BC/thumbnail'), thumbnail);
   assert.equal((await client.collections()).collections[0]?.images, 3);
 
+  await client.index([await file(4)], { collection: 'brief' });
+  await client.removeCollection('brief');
+  await assert.rejects(client.images({ collection: 'brief' }), { code: 'COLLECTION_NOT_FOUND' });
+  await assert.rejects(client.removeCollection('brief'), { code: 'COLLECTION_NOT_FOUND', httpStatus: 404 });
+
   await client.remove('a/b ü');
-  await assert.rejects(client.image('a/b ü'), { code: 'NOT_FOUND', httpStatus: 404, remedy: 'Check the path, the collection and the id.' });
+  await assert.rejects(client.image('a/b ü'), {
+    code: 'NOT_FOUND',
+    httpStatus: 404,
+    remedy: 'Check the path, the collection and the id.',
+  });
 });
 
 test('searches by picture, stored image, vector, link and examples', async (context) => {
@@ -50,12 +64,19 @@ test('searches by picture, stored image, vector, link and examples', async (cont
   for (let seed = 1; seed <= 6; seed++) await client.index([await file(seed)], { id: `p${seed}`, metadata: { seed } });
 
   const byPicture = await client.search({ pictures: [await file(2)], k: 3, groups: true, include: ['vector'] });
-  assert.deepEqual([byPicture.results[0]?.id, byPicture.results[0]?.match, byPicture.results.length], ['p2', 'same', 3]);
+  assert.deepEqual(
+    [byPicture.results[0]?.id, byPicture.results[0]?.copy, byPicture.results.length],
+    ['p2', 'exact', 3],
+  );
   const next = await client.search({ pictures: [await file(2)], k: 3, groups: true, cursor: byPicture.nextCursor! });
   assert.equal(new Set([...byPicture.results, ...next.results].map(({ id }) => id)).size, 6);
 
   const embedding = byPicture.results[0]!.vector!;
-  const byVector = await client.search({ embedding: Float32Array.from(embedding), encoderId: byPicture.encoder.id, k: 1 });
+  const byVector = await client.search({
+    embedding: Float32Array.from(embedding),
+    encoderId: byPicture.encoder.id,
+    k: 1,
+  });
   assert.equal(byVector.results[0]?.id, 'p2');
   const byId = await client.search({ ids: ['p2'], crop: { x: 0, y: 0, width: 0.5, height: 1 }, k: 2 });
   assert.ok(!byId.results.some(({ id }) => id === 'p2'));
@@ -63,7 +84,12 @@ test('searches by picture, stored image, vector, link and examples', async (cont
   assert.deepEqual(byLink.results, byId.results);
   const similar = await client.similar('p2', { k: 5, minScore: -1 });
   assert.equal(similar.results.length, 5);
-  const examples = await client.search({ pictures: [await file(1)], negativePictures: [await file(3)], ids: ['p2'], negativeIds: ['p4'] });
+  const examples = await client.search({
+    pictures: [await file(1)],
+    negativePictures: [await file(3)],
+    ids: ['p2'],
+    negativeIds: ['p4'],
+  });
   assert.ok(!examples.results.some(({ id }) => id === 'p2' || id === 'p4'));
   const filtered = await client.search({ ids: ['p2'], filter: JSON.stringify({ field: 'seed', range: { gte: 5 } }) });
   assert.deepEqual(filtered.results.map(({ id }) => id).toSorted(), ['p5', 'p6']);
@@ -76,11 +102,11 @@ test('compares two pictures, sent or stored, and asks where results are like the
   const collection = 'other';
   for (const a of [{ id: 'p1' }, await file(1), new Uint8Array(await picture(1))]) {
     const same = await client.compare({ a, b: { id: 'p1' }, collection });
-    assert.deepEqual([same.match, same.hashes.distance, same.band.name], ['same', 0, 'same']);
+    assert.deepEqual([same.copy, same.hashes.distance, same.probability], ['exact', 0, 1]);
     const other = await client.compare({ a, b: { id: 'p2' }, collection });
     assert.ok(other.score < same.score);
   }
-  assert.equal((await client.compare({ a: await file(3), b: await file(3) })).match, 'same');
+  assert.equal((await client.compare({ a: await file(3), b: await file(3) })).copy, 'exact');
   await assert.rejects(client.compare({ a: { id: 'p1' }, b: { id: 'p1' } }), { code: 'NOT_FOUND' });
   const found = await client.search({ pictures: [await file(1)], collection, include: ['regions', 'vector'] });
   assert.ok(found.results.every(({ regions, vector }) => regions !== undefined && vector !== undefined));
@@ -88,7 +114,8 @@ test('compares two pictures, sent or stored, and asks where results are like the
 
 test('asks for a map of a collection', async (context) => {
   const { client } = await start(context);
-  for (let seed = 1; seed <= 10; seed++) await client.index([await file(seed)], { id: `p${seed}`, collection: 'other' });
+  for (let seed = 1; seed <= 10; seed++)
+    await client.index([await file(seed)], { id: `p${seed}`, collection: 'other' });
   assert.deepEqual(await client.map(), { status: 'empty', computedAt: null, images: 0, points: [] });
   await eventually(async () => (await client.map({ collection: 'other' })).status === 'ready');
   assert.equal((await client.map({ collection: 'other' })).points.length, 10);
@@ -147,7 +174,10 @@ test('a refusal carries code, message, remedy and request id', async (context) =
   const { url } = await start(context, { apiKeys: API_KEYS });
   const ask = (apiKey?: string) => createClient({ url, apiKey, fetch: recorded.fetch });
   await assert.rejects(ask().collections(), { name: 'LikenessError', code: 'UNAUTHORISED', httpStatus: 401 });
-  await assert.rejects(ask(KEYS.read).remove('x'), { code: 'FORBIDDEN', remedy: 'Use a key whose role allows this route.' });
+  await assert.rejects(ask(KEYS.read).remove('x'), {
+    code: 'FORBIDDEN',
+    remedy: 'Use a key whose role allows this route.',
+  });
   const refused = await ask(KEYS.read)
     .search({ pictures: [new Blob(['no picture'])] })
     .catch((error: unknown) => error);
@@ -170,7 +200,11 @@ test('what is full is asked again only as often as the caller chooses, and a sig
   });
   const full = new SearchError('OVERLOADED', 'Full.', { retryAfterSeconds: 30 });
   server.encoder.fail = full;
-  await assert.rejects(client.search({ pictures: [await file(1)] }), { code: 'OVERLOADED', retryAfterSeconds: 30, isTemporary: true });
+  await assert.rejects(client.search({ pictures: [await file(1)] }), {
+    code: 'OVERLOADED',
+    retryAfterSeconds: 30,
+    isTemporary: true,
+  });
   assert.deepEqual((await counted.search({ pictures: [await file(1)] })).results, []);
   assert.equal(asked, 3);
 
@@ -201,7 +235,7 @@ test('no answer, a stranger’s answer and an abort are told apart', async (cont
 });
 
 test('the package offers the client by name', async () => {
-  const name: string = 'likeness/client';
+  const name: string = 'likeness-search/client';
   const offered = (await import(name)) as { readonly createClient?: unknown };
   assert.equal(offered.createClient, createClient);
 });

@@ -1,11 +1,16 @@
-/** fetch as a client would use it, which remembers every route it met and checks every JSON answer against openapi.yaml. */
+/**
+ * fetch as a client would use it, which remembers every route it met and checks every JSON answer against openapi.yaml.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { Check, Errors } from 'typebox/schema';
 import { parse } from 'yaml';
+import { resolvedReferences } from '../server/resolved-references.js';
 
 type Operation = {
-  readonly responses: { readonly [status: string]: { readonly content?: { readonly [type: string]: { schema: object } } } };
+  readonly responses: {
+    readonly [status: string]: { readonly content?: { readonly [type: string]: { schema: object } } };
+  };
 };
 type Document = { readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } } };
 
@@ -18,8 +23,11 @@ export type RecordedFetch = {
 
 /** Reads openapi.yaml of the repository. */
 export function createRecordedFetch(): RecordedFetch {
-  const { paths } = parse(readFileSync(new URL('../../../openapi.yaml', import.meta.url), 'utf8')) as Document;
-  const routes = new Set(Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => nameOf(method, path))));
+  const text = readFileSync(new URL('../../../openapi.yaml', import.meta.url), 'utf8');
+  const { paths } = resolvedReferences(parse(text) as Document);
+  const routes = new Set(
+    Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => nameOf(method, path))),
+  );
   const met = new Set<string>();
   return {
     routes,
@@ -34,7 +42,8 @@ export function createRecordedFetch(): RecordedFetch {
       assert.ok(path !== undefined && operation !== undefined, `${method} ${url.pathname} is not in openapi.yaml`);
       met.add(nameOf(method, path));
       if (response.headers.get('content-type')?.startsWith('application/json')) {
-        const documented = operation.responses[response.status] ?? operation.responses[`${Math.floor(response.status / 100)}XX`];
+        const documented =
+          operation.responses[response.status] ?? operation.responses[`${Math.floor(response.status / 100)}XX`];
         const schema = documented?.content?.['application/json']?.schema;
         assert.ok(schema, `${nameOf(method, path)} answers ${response.status}, which is not described`);
         const value: unknown = await response.clone().json();

@@ -1,4 +1,7 @@
-/** Runs one tfjs function eagerly on tfjs's own cpu backend and compiled on ONNX Runtime, with the same random inputs, and compares. */
+/**
+ * Runs one tfjs function eagerly on tfjs's own cpu backend and compiled on ONNX Runtime, with the same random inputs,
+ * and compares.
+ */
 import assert from 'node:assert/strict';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
@@ -7,17 +10,6 @@ import { encodeModel } from '../../src/compile/onnx-writer.js';
 import { toModel } from '../../src/compile/serialise.js';
 import { openSession } from '../../src/compile/session.js';
 import { type NamedTensors, type TensorSpec, trace } from '../../src/compile/trace.js';
-
-/** A seeded source of numbers in [0, 1): mulberry32. */
-export function randomSource(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 export type Input = TensorSpec & { readonly low?: number; readonly high?: number };
 
@@ -40,7 +32,9 @@ export async function assertMatchesCpu(options: {
   const before = tf.memory().numTensors;
   const expected = new Map<string, { dims: readonly number[]; dtype: string; values: readonly number[] }>();
   tf.tidy(() => {
-    const tensors = Object.fromEntries(data.map(([key, { shape, dtype }, values]) => [key, tf.tensor(values, [...shape], dtype)]));
+    const tensors = Object.fromEntries(
+      data.map(([key, { shape, dtype }, values]) => [key, tf.tensor(values, [...shape], dtype)]),
+    );
     for (const [key, tensor] of Object.entries(named(tensors))) {
       expected.set(key, { dims: tensor.shape, dtype: tensor.dtype, values: Array.from(tensor.dataSync(), Number) });
     }
@@ -66,17 +60,26 @@ export async function assertMatchesCpu(options: {
       assert.deepEqual([...got.dims], dims, `${name}, ${layout}: shape of ${key}`);
       assert.equal(got.type, dtype, `${name}, ${layout}: type of ${key}`);
       const numbers = Array.from(got.data as ArrayLike<number>, Number);
-      const scale = values.reduce((largest, value) => (Number.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest), 1e-6);
+      const scale = values.reduce(
+        (largest, value) => (Number.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest),
+        1e-6,
+      );
       for (let i = 0; i < values.length; i++) {
         if (Object.is(numbers[i], values[i]) || numbers[i] === values[i]) continue;
         const error = Math.abs(numbers[i]! - values[i]!) / scale;
-        assert.ok(error <= tolerance, `${name}, ${layout}: ${key}[${i}] is ${numbers[i]}, tfjs cpu says ${values[i]} (error ${error})`);
+        assert.ok(
+          error <= tolerance,
+          `${name}, ${layout}: ${key}[${i}] is ${numbers[i]}, tfjs cpu says ${values[i]} (error ${error})`,
+        );
       }
     }
   }
 }
 
-function randomData({ shape, dtype, low = -2, high = 2 }: Input, random: () => number): Float32Array | Int32Array | Uint8Array {
+function randomData(
+  { shape, dtype, low = -2, high = 2 }: Input,
+  random: () => number,
+): Float32Array | Int32Array | Uint8Array {
   const length = shape.reduce((product, dim) => product * dim, 1);
   if (dtype === 'bool') return Uint8Array.from({ length }, () => (random() < 0.5 ? 0 : 1));
   if (dtype === 'int32') return Int32Array.from({ length }, () => Math.floor(low + random() * (high - low)));

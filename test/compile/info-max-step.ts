@@ -7,7 +7,7 @@ import { initialStatistics } from '../../src/infomax/network.js';
 import { infoMaxObjective, type ObjectiveSpec, objectiveParameters } from '../../src/infomax/objective.js';
 import { drawNegatives } from '../../src/infomax/pairs.js';
 import type { InitialValues } from '../../src/infomax/parameters.js';
-import { normalNoise, seededRandom } from '../../src/infomax/random.js';
+import { normalNoise, seededRandom } from '../../src/seeded-random.js';
 
 export type InfoMaxStep = {
   readonly definition: ProgramDefinition;
@@ -17,7 +17,10 @@ export type InfoMaxStep = {
   readonly feeds: (index: number) => NamedValues;
 };
 
-export function infoMaxStep(spec: ObjectiveSpec, options: { readonly batchSize: number; readonly seed: number }): InfoMaxStep {
+export function infoMaxStep(
+  spec: ObjectiveSpec,
+  options: { readonly batchSize: number; readonly seed: number },
+): InfoMaxStep {
   const { batchSize, seed } = options;
   const { height, width, channels } = spec.network.image;
   const parameters = objectiveParameters(spec, seededRandom(seed));
@@ -29,7 +32,9 @@ export function infoMaxStep(spec: ObjectiveSpec, options: { readonly batchSize: 
       noise: { shape: [batchSize, spec.network.codeSize], dtype: 'float32' },
       globalNegatives: negatives,
       localNegatives: negatives,
-      ...(spec.prior !== undefined && { priorSamples: { shape: [batchSize, spec.network.codeSize], dtype: 'float32' as const } }),
+      ...(spec.prior !== undefined && {
+        priorSamples: { shape: [batchSize, spec.network.codeSize], dtype: 'float32' as const },
+      }),
     },
     parameters: specsOf(parameters),
     carried: specsOf(statistics),
@@ -46,7 +51,9 @@ export function infoMaxStep(spec: ObjectiveSpec, options: { readonly batchSize: 
       return { loss, outputs: { global, local, prior }, nextCarried: nextStatistics };
     },
   });
-  const initialState = Object.fromEntries(Object.entries({ ...parameters, ...statistics }).map(([name, { values }]) => [name, values]));
+  const initialState = Object.fromEntries(
+    Object.entries({ ...parameters, ...statistics }).map(([name, { values }]) => [name, values]),
+  );
   const feeds = (index: number): NamedValues => {
     const random = seededRandom(seed + 1000 + index);
     return {
@@ -55,12 +62,18 @@ export function infoMaxStep(spec: ObjectiveSpec, options: { readonly batchSize: 
       globalNegatives: drawNegatives(spec.global.negatives, batchSize, random),
       localNegatives: drawNegatives(spec.local.negatives, batchSize, random),
       learningRate: Float32Array.of(1e-3),
-      ...(spec.prior !== undefined && { priorSamples: priorSamples(spec.prior, batchSize * spec.network.codeSize, random) }),
+      ...(spec.prior !== undefined && {
+        priorSamples: priorSamples(spec.prior, batchSize * spec.network.codeSize, random),
+      }),
     };
   };
   return { definition, initialState, feeds };
 }
 
-function specsOf(values: InitialValues): Readonly<Record<string, { readonly shape: readonly number[]; readonly dtype: 'float32' }>> {
-  return Object.fromEntries(Object.entries(values).map(([name, { shape }]) => [name, { shape, dtype: 'float32' as const }]));
+function specsOf(
+  values: InitialValues,
+): Readonly<Record<string, { readonly shape: readonly number[]; readonly dtype: 'float32' }>> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, { shape }]) => [name, { shape, dtype: 'float32' as const }]),
+  );
 }

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as tf from '@tensorflow/tfjs-core';
-import { LOWERINGS } from '../../src/compile/lowerings/all.js';
 import { trace } from '../../src/compile/trace.js';
-import { assertMatchesCpu, type Input, randomSource } from './against-cpu.js';
+import { LOWERINGS } from '../../src/compile/tracing-backend.js';
+import { seededRandom } from '../../src/seeded-random.js';
+import { assertMatchesCpu, type Input } from './against-cpu.js';
 
 type Tensors = Readonly<Record<string, tf.Tensor>>;
 type Case = {
@@ -19,7 +20,11 @@ const SEED = 20240601;
 const float = (shape: readonly number[], low = -2, high = 2): Input => ({ shape, dtype: 'float32', low, high });
 const int = (shape: readonly number[], low = -5, high = 5): Input => ({ shape, dtype: 'int32', low, high });
 const bool = (shape: readonly number[]): Input => ({ shape, dtype: 'bool' });
-const kernel = (name: string, inputs: Tensors | readonly tf.Tensor[], attributes: Record<string, unknown> = {}): tf.Tensor =>
+const kernel = (
+  name: string,
+  inputs: Tensors | readonly tf.Tensor[],
+  attributes: Record<string, unknown> = {},
+): tf.Tensor =>
   tf
     .engine()
     .runKernel(
@@ -29,16 +34,25 @@ const kernel = (name: string, inputs: Tensors | readonly tf.Tensor[], attributes
     );
 
 const unary = (low = -2, high = 2): readonly CaseMaker[] => [
-  (random) => ({ inputs: { x: float(random.shape(1 + random.below(4)), low, high) }, run: ({ x }) => kernel(nameOf.current, { x: x! }) }),
+  (random) => ({
+    inputs: { x: float(random.shape(1 + random.below(4)), low, high) },
+    run: ({ x }) => kernel(nameOf.current, { x: x! }),
+  }),
 ];
 /** Same shape, a vector against a tensor, and both sides broadcast. */
 const binary = (low = -2, high = 2, make: typeof float = float): readonly CaseMaker[] => {
   const run = ({ a, b }: Tensors): tf.Tensor => kernel(nameOf.current, { a: a!, b: b! });
   return [
-    (random) => ((shape) => ({ inputs: { a: make(shape, low, high), b: make(shape, low, high) }, run }))(random.shape(3)),
-    (random) => ((shape) => ({ inputs: { a: make(shape, low, high), b: make(shape.slice(-1), low, high) }, run }))(random.shape(4)),
     (random) =>
-      (([p = 1, q = 1, r = 1]) => ({ inputs: { a: make([p, 1, r], low, high), b: make([q, 1], low, high) }, run }))(random.shape(3)),
+      ((shape) => ({ inputs: { a: make(shape, low, high), b: make(shape, low, high) }, run }))(random.shape(3)),
+    (random) =>
+      ((shape) => ({ inputs: { a: make(shape, low, high), b: make(shape.slice(-1), low, high) }, run }))(
+        random.shape(4),
+      ),
+    (random) =>
+      (([p = 1, q = 1, r = 1]) => ({ inputs: { a: make([p, 1, r], low, high), b: make([q, 1], low, high) }, run }))(
+        random.shape(3),
+      ),
     (random) => ((shape) => ({ inputs: { a: make([], low, high), b: make(shape, low, high) }, run }))(random.shape(2)),
   ];
 };
@@ -57,9 +71,15 @@ const reduction = (make: (shape: readonly number[]) => Input = float): readonly 
           inputs: { x: make(random.shape(3)) },
           run: ({ x }) => {
             // The cpu kernels of these take what tf.sum and its like hand them.
-            const reduce = { Sum: tf.sum, Mean: tf.mean, Max: tf.max, Min: tf.min, Prod: tf.prod, All: tf.all, Any: tf.any }[
-              nameOf.current
-            ];
+            const reduce = {
+              Sum: tf.sum,
+              Mean: tf.mean,
+              Max: tf.max,
+              Min: tf.min,
+              Prod: tf.prod,
+              All: tf.all,
+              Any: tf.any,
+            }[nameOf.current];
             return reduce!(x!, axes, keepDims);
           },
         }),
@@ -90,7 +110,9 @@ const convolution = (
         },
     ),
   );
-const pooling = (run: (x: tf.Tensor4D, window: readonly [number, number, 'same' | 'valid']) => tf.Tensor): readonly CaseMaker[] =>
+const pooling = (
+  run: (x: tf.Tensor4D, window: readonly [number, number, 'same' | 'valid']) => tf.Tensor,
+): readonly CaseMaker[] =>
   (
     [
       [2, 2, 'valid'],
@@ -106,6 +128,34 @@ const pooling = (run: (x: tf.Tensor4D, window: readonly [number, number, 'same' 
         run: ({ x }) => run(x as tf.Tensor4D, window),
       }),
   );
+const FUSED_ACTIVATIONS = [undefined, 'relu', 'relu6', 'elu', 'prelu', 'leakyrelu', 'sigmoid'] as const;
+type FusedActivation = (typeof FUSED_ACTIVATIONS)[number];
+type Fusion = {
+  readonly bias?: tf.Tensor;
+  readonly activation?: Exclude<FusedActivation, undefined>;
+  readonly preluActivationWeights?: tf.Tensor;
+  readonly leakyreluAlpha?: number;
+};
+/** Options of a fused kernel; without an activation there is a bias only. */
+const fusion = ({ bias, alpha }: Tensors, activation: FusedActivation): Fusion => ({
+  bias: bias!,
+  ...(activation !== undefined && { activation }),
+  ...(activation === 'prelu' && { preluActivationWeights: alpha! }),
+  ...(activation === 'leakyrelu' && { leakyreluAlpha: 0.3 }),
+});
+const fused = (
+  run: (x: tf.Tensor4D, filter: tf.Tensor4D, options: Fusion) => tf.Tensor,
+  depthwise = false,
+): readonly CaseMaker[] =>
+  FUSED_ACTIVATIONS.map((activation) => (random) => {
+    const [c, o] = [1 + random.below(5), 1 + random.below(4)];
+    const outputs = depthwise ? c * o : o;
+    return {
+      inputs: { x: float([2, 6, 5, c]), filter: float([3, 2, c, o]), bias: float([outputs]), alpha: float([outputs]) },
+      run: ({ x, filter, ...rest }) => run(x as tf.Tensor4D, filter as tf.Tensor4D, fusion(rest, activation)),
+      tolerance: 4e-6,
+    };
+  });
 const one = (make: CaseMaker): readonly CaseMaker[] => [make];
 
 /** The kernel whose cases run. Cases are built and run one after another. */
@@ -140,15 +190,27 @@ const CASES: Readonly<Record<string, readonly CaseMaker[]>> = {
   LogicalNot: one((random) => ({ inputs: { x: bool(random.shape(2)) }, run: ({ x }) => tf.logicalNot(x!) })),
   LeakyRelu: one((random) => ({ inputs: { x: float(random.shape(3)) }, run: ({ x }) => tf.leakyRelu(x!, 0.2) })),
   Prelu: one((random) =>
-    ((shape) => ({ inputs: { x: float(shape), alpha: float(shape.slice(-1)) }, run: ({ x, alpha }: Tensors) => tf.prelu(x!, alpha!) }))(
-      random.shape(3),
-    ),
+    ((shape) => ({
+      inputs: { x: float(shape), alpha: float(shape.slice(-1)) },
+      run: ({ x, alpha }: Tensors) => tf.prelu(x!, alpha!),
+    }))(random.shape(3)),
   ),
-  ClipByValue: one((random) => ({ inputs: { x: float(random.shape(2)) }, run: ({ x }) => tf.clipByValue(x!, -0.5, 1) })),
-  Step: one((random) => ({ inputs: { x: float(random.shape(2)) }, run: ({ x }) => ({ plain: tf.step(x!), slope: tf.step(x!, 0.25) }) })),
+  ClipByValue: one((random) => ({
+    inputs: { x: float(random.shape(2)) },
+    run: ({ x }) => tf.clipByValue(x!, -0.5, 1),
+  })),
+  Step: one((random) => ({
+    inputs: { x: float(random.shape(2)) },
+    run: ({ x }) => ({ plain: tf.step(x!), slope: tf.step(x!, 0.25) }),
+  })),
   Cast: one((random) => ({
     inputs: { x: float(random.shape(2)), y: int(random.shape(1)), z: bool(random.shape(2)) },
-    run: ({ x, y, z }) => ({ a: tf.cast(x!, 'int32'), b: tf.cast(y!, 'float32'), c: tf.cast(z!, 'float32'), d: tf.cast(y!, 'bool') }),
+    run: ({ x, y, z }) => ({
+      a: tf.cast(x!, 'int32'),
+      b: tf.cast(y!, 'float32'),
+      c: tf.cast(z!, 'float32'),
+      d: tf.cast(y!, 'bool'),
+    }),
   })),
   Identity: one((random) => ({ inputs: { x: float(random.shape(2)) }, run: ({ x }) => tf.clone(x!) })),
   Add: [...binary(), ...binary(-9, 9, int)],
@@ -166,16 +228,18 @@ const CASES: Readonly<Record<string, readonly CaseMaker[]>> = {
   Equal: binary(-2, 2, int),
   NotEqual: binary(-2, 2, int),
   AddN: one((random) =>
-    ((shape) => ({ inputs: { a: float(shape), b: float(shape), c: float(shape) }, run: ({ a, b, c }: Tensors) => tf.addN([a!, b!, c!]) }))(
-      random.shape(2),
-    ),
+    ((shape) => ({
+      inputs: { a: float(shape), b: float(shape), c: float(shape) },
+      run: ({ a, b, c }: Tensors) => tf.addN([a!, b!, c!]),
+    }))(random.shape(2)),
   ),
   LogicalAnd: logical,
   LogicalOr: logical,
   Select: one((random) =>
-    ((shape) => ({ inputs: { c: bool(shape), t: float(shape), e: float(shape) }, run: ({ c, t, e }: Tensors) => tf.where(c!, t!, e!) }))(
-      random.shape(3),
-    ),
+    ((shape) => ({
+      inputs: { c: bool(shape), t: float(shape), e: float(shape) },
+      run: ({ c, t, e }: Tensors) => tf.where(c!, t!, e!),
+    }))(random.shape(3)),
   ),
   Sum: [
     ...reduction(),
@@ -195,7 +259,10 @@ const CASES: Readonly<Record<string, readonly CaseMaker[]>> = {
     inputs: { x: int(random.shape(3), -2, 2) },
     run: ({ x }) => ({ a: tf.argMax(x!, 1), b: tf.argMax(x!, -1) }),
   })),
-  ArgMin: one((random) => ({ inputs: { x: float(random.shape(3)) }, run: ({ x }) => ({ a: tf.argMin(x!, 0), b: tf.argMin(x!, 2) }) })),
+  ArgMin: one((random) => ({
+    inputs: { x: float(random.shape(3)) },
+    run: ({ x }) => ({ a: tf.argMin(x!, 0), b: tf.argMin(x!, 2) }),
+  })),
   Softmax: one((random) => ({ inputs: { x: float(random.shape(3), -30, 30) }, run: ({ x }) => tf.softmax(x!) })),
   LogSoftmax: one((random) => ({ inputs: { x: float(random.shape(3), -30, 30) }, run: ({ x }) => tf.logSoftmax(x!) })),
   Reshape: one((random) =>
@@ -221,11 +288,17 @@ const CASES: Readonly<Record<string, readonly CaseMaker[]>> = {
     run: ({ x }) => ({ a: tf.tile(x!, [1, 2 + random.below(1), 1]), b: tf.tile(x!, [2, 3, 2]) }),
   })),
   BroadcastTo: one((random) =>
-    (([p = 1, q = 1]) => ({ inputs: { x: float([p, 1]) }, run: ({ x }: Tensors) => tf.broadcastTo(x!, [2, p, q]) }))(random.shape(2)),
+    (([p = 1, q = 1]) => ({ inputs: { x: float([p, 1]) }, run: ({ x }: Tensors) => tf.broadcastTo(x!, [2, p, q]) }))(
+      random.shape(2),
+    ),
   ),
   Fill: one((random) => ({
     inputs: { x: float([70, 80]) },
-    run: ({ x }) => ({ a: tf.fill([70, 80], 0.5), b: tf.mul(x!, tf.fill([70, 80], 1)), c: tf.add(tf.fill([3], 2), random.below(1)) }),
+    run: ({ x }) => ({
+      a: tf.fill([70, 80], 0.5),
+      b: tf.mul(x!, tf.fill([70, 80], 1)),
+      c: tf.add(tf.fill([3], 2), random.below(1)),
+    }),
   })),
   ZerosLike: one((random) => ({ inputs: { x: float(random.shape(2)) }, run: ({ x }) => tf.zerosLike(x!) })),
   OnesLike: one((random) => ({ inputs: { x: float(random.shape(2)) }, run: ({ x }) => tf.onesLike(x!) })),
@@ -322,13 +395,37 @@ const CASES: Readonly<Record<string, readonly CaseMaker[]>> = {
   ),
   Conv2D: convolution((x, filter, stride, pad) => tf.conv2d(x, filter, stride, pad)),
   DepthwiseConv2dNative: convolution((x, filter, stride, pad) => tf.depthwiseConv2d(x, filter, stride[0], pad), true),
+  FusedConv2D: fused((x, filter, options) => tf.fused.conv2d({ x, filter, strides: 2, pad: 'same', ...options })),
+  FusedDepthwiseConv2D: fused(
+    (x, filter, options) => tf.fused.depthwiseConv2d({ x, filter, strides: 1, pad: 'same', ...options }),
+    true,
+  ),
+  _FusedMatMul: FUSED_ACTIVATIONS.map(
+    (activation): CaseMaker =>
+      (random) => {
+        const [m = 1, k = 1, n = 1] = random.shape(3);
+        return {
+          inputs: { a: float([m, k]), b: float([k, n]), bias: float([n]), alpha: float([n]) },
+          run: ({ a, b, bias, alpha }) =>
+            tf.fused.matMul({ a: a!, b: b!, ...fusion({ bias: bias!, alpha: alpha! }, activation) }),
+        };
+      },
+  ),
   Conv2DBackpropInput: convolution((x, filter, stride, pad) => {
     const y = tf.conv2d(x, filter, stride, pad);
-    return kernel('Conv2DBackpropInput', { dy: tf.sin(y), filter }, { strides: stride, pad, dataFormat: 'NHWC', inputShape: x.shape });
+    return kernel(
+      'Conv2DBackpropInput',
+      { dy: tf.sin(y), filter },
+      { strides: stride, pad, dataFormat: 'NHWC', inputShape: x.shape },
+    );
   }),
   Conv2DBackpropFilter: convolution((x, filter, stride, pad) => {
     const y = tf.conv2d(x, filter, stride, pad);
-    return kernel('Conv2DBackpropFilter', { x, dy: tf.sin(y) }, { strides: stride, pad, dataFormat: 'NHWC', filterShape: filter.shape });
+    return kernel(
+      'Conv2DBackpropFilter',
+      { x, dy: tf.sin(y) },
+      { strides: stride, pad, dataFormat: 'NHWC', filterShape: filter.shape },
+    );
   }),
   MaxPool: pooling((x, [size, stride, pad]) => tf.maxPool(x, size, stride, pad)),
   MaxPoolGrad: pooling((x, [size, stride, pad]) => {
@@ -348,15 +445,24 @@ const CASES: Readonly<Record<string, readonly CaseMaker[]>> = {
 
 for (const [name, makers] of Object.entries(CASES)) {
   test(`${name} computes what tfjs cpu computes (seed ${SEED})`, async () => {
-    const next = randomSource(SEED);
+    const next = seededRandom(SEED);
     const below = (limit: number): number => Math.floor(next() * limit);
     nameOf.current = name;
     for (const [index, make] of makers.entries()) {
       for (let round = 0; round < 2; round++) {
-        const { inputs, run, tolerance } = make({ below, shape: (rank) => Array.from({ length: rank }, () => 1 + below(6)) });
+        const { inputs, run, tolerance } = make({
+          below,
+          shape: (rank) => Array.from({ length: rank }, () => 1 + below(6)),
+        });
         const shapes = Object.values(inputs).map(({ shape }) => `[${shape}]`);
         const wanted = `${name} case ${index} on ${shapes.join(' ')}`;
-        await assertMatchesCpu({ name: wanted, inputs, run, random: next, ...(tolerance === undefined ? {} : { tolerance }) });
+        await assertMatchesCpu({
+          name: wanted,
+          inputs,
+          run,
+          random: next,
+          ...(tolerance === undefined ? {} : { tolerance }),
+        });
       }
     }
   });
@@ -376,10 +482,11 @@ test('a chain of convolutions, batch norm and activations holds no transposes be
     return tf.max(tf.conv2d(pooled, g as tf.Tensor4D, 1, 'same'), [1, 2]);
   };
   const inputs = { x: float([2, 4, 6, 3]), f: float([3, 3, 3, 5]), g: float([3, 3, 5, 4]), s: float([5]) };
-  await assertMatchesCpu({ name: 'chain', inputs, run, random: randomSource(SEED), tolerance: 4e-6 });
+  await assertMatchesCpu({ name: 'chain', inputs, run, random: seededRandom(SEED), tolerance: 4e-6 });
   const { graph } = trace(inputs, (tensors) => ({ y: run(tensors) }));
   const moved = graph.nodes.filter((node) => node.op === 'Transpose' && node.inputs[0]?.dims[0] === 2);
-  // Into the first convolution; transposes out of the chain are dead once the maximum is taken over the channels-first value.
+  // Into the first convolution; transposes out of the chain are dead once the maximum is taken over the
+  // channels-first value.
   const perms = moved.map((node) => String(node.attributes.perm));
   assert.equal(perms.filter((perm) => perm === '0,3,1,2').length, 1);
 });
@@ -398,7 +505,12 @@ test('reading a traced tensor is an error that says why', () => {
 test('eager tensors that a traced function uses become constants and stay usable', async () => {
   await tf.setBackend('cpu');
   const kept = tf.tensor1d([1, 2, 3]);
-  await assertMatchesCpu({ name: 'capture', inputs: { x: float([2, 3]) }, run: ({ x }) => tf.mul(x!, kept), random: randomSource(SEED) });
+  await assertMatchesCpu({
+    name: 'capture',
+    inputs: { x: float([2, 3]) },
+    run: ({ x }) => tf.mul(x!, kept),
+    random: seededRandom(SEED),
+  });
   assert.deepEqual([...kept.dataSync()], [1, 2, 3]);
   assert.deepEqual([...tf.add(kept, 1).dataSync()], [2, 3, 4]);
   kept.dispose();

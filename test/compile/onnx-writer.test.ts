@@ -7,7 +7,10 @@ import { encodeModel } from '../../src/compile/onnx-writer.js';
 
 const OPSET = 17;
 
-/** y = leaky_relu(x W + b) for a batch of any size, then its rows added up: uses every kind of attribute and element type but strings. */
+/**
+ * y = leaky_relu(x W + b) for a batch of any size, then its rows added up: uses every kind of attribute and element
+ * type but strings.
+ */
 function smallModel(): OnnxModel {
   return {
     opset: OPSET,
@@ -26,14 +29,21 @@ function smallModel(): OnnxModel {
       ],
       nodes: [
         { op: 'Gemm', inputs: ['x', 'W', 'b'], outputs: ['affine'], attributes: { alpha: { float: 2 }, transB: 0 } },
-        { op: 'LeakyRelu', inputs: ['affine'], outputs: ['y'], attributes: { alpha: { float: 0.25 } }, name: 'activation' },
+        {
+          op: 'LeakyRelu',
+          inputs: ['affine'],
+          outputs: ['y'],
+          attributes: { alpha: { float: 0.25 } },
+          name: 'activation',
+        },
         { op: 'ReduceSum', inputs: ['y', 'axes'], outputs: ['sums'], attributes: { keepdims: 0 } },
       ],
     },
   };
 }
 
-const open = (model: OnnxModel) => InferenceSession.create(encodeModel(model), { intraOpNumThreads: 1, logSeverityLevel: 3 });
+const open = (model: OnnxModel) =>
+  InferenceSession.create(encodeModel(model), { intraOpNumThreads: 1, logSeverityLevel: 3 });
 
 test('ONNX Runtime computes what the written program says, for any batch size', async () => {
   const session = await open(smallModel());
@@ -63,7 +73,14 @@ test('tensors of every element type reach the runtime unchanged', async () => {
         inputs: [],
         outputs: [{ name: 'out', type, dims: [2] }],
         initializers: [],
-        nodes: [{ op: 'Constant', inputs: [], outputs: ['out'], attributes: { value: { tensor: { name: 'c', dims: [2], data, type } } } }],
+        nodes: [
+          {
+            op: 'Constant',
+            inputs: [],
+            outputs: ['out'],
+            attributes: { value: { tensor: { name: 'c', dims: [2], data, type } } },
+          },
+        ],
       },
     });
     const { out } = await session.run({});
@@ -110,7 +127,8 @@ test('a model reads back as it was written, and the same model gives the same by
 
 test('random bytes and truncated files are errors, never a model', () => {
   const bytes = encodeModel(smallModel());
-  for (const length of [0, 1, 10, bytes.length - 1]) assert.throws(() => decodeModel(bytes.subarray(0, length)), Error, `${length} bytes`);
+  for (const length of [0, 1, 10, bytes.length - 1])
+    assert.throws(() => decodeModel(bytes.subarray(0, length)), Error, `${length} bytes`);
 });
 
 test('a graph that cannot be right is refused, naming the culprit', () => {
@@ -125,7 +143,12 @@ test('a graph that cannot be right is refused, naming the culprit', () => {
     /W has 6 values; .* ask for 8/,
   );
   refuse(
-    { initializers: [...graph.initializers.slice(1), { name: 'W', dims: [6], data: new Float32Array(6), type: 'int32' }] },
+    {
+      initializers: [
+        ...graph.initializers.slice(1),
+        { name: 'W', dims: [6], data: new Float32Array(6), type: 'int32' },
+      ],
+    },
     /W is int32 but holds/,
   );
   refuse(

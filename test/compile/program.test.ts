@@ -4,12 +4,17 @@ import { test } from 'node:test';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { EagerProgram } from '../../src/compile/eager-program.js';
-import { compileProgram, type NamedValues, type ProgramDefinition, type StepProgram } from '../../src/compile/program.js';
+import {
+  compileProgram,
+  type NamedValues,
+  type ProgramDefinition,
+  type StepProgram,
+} from '../../src/compile/program.js';
 import { lossAndGradients } from '../../src/compile/training-step.js';
 import { initialStatistics } from '../../src/infomax/network.js';
 import { infoMaxObjective, type ObjectiveSpec, objectiveParameters } from '../../src/infomax/objective.js';
-import { seededRandom } from '../../src/infomax/random.js';
 import { seedObjective } from '../../src/infomax/seed-recipe.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { infoMaxStep } from './info-max-step.js';
 
 const SEED = 7;
@@ -18,7 +23,11 @@ const BATCH = 4;
 
 const METHODS: Readonly<Record<string, ObjectiveSpec>> = {
   'the seed network': SMALL,
-  'the seed network with an adversarial prior': { ...SMALL, priorWeight: 0.1, prior: { distribution: 'uniform', hidden: [12, 6] } },
+  'the seed network with an adversarial prior': {
+    ...SMALL,
+    priorWeight: 0.1,
+    prior: { distribution: 'uniform', hidden: [12, 6] },
+  },
   'a variational autoencoder': {
     ...SMALL,
     global: { ...SMALL.global, weight: 0 },
@@ -34,11 +43,15 @@ for (const [words, spec] of Object.entries(METHODS)) {
     const eager = new EagerProgram(gradientsOnly);
     const compiled = await compileProgram(gradientsOnly, { threads: 1 });
     for (const program of [eager, compiled]) program.writeState(initialState);
-    const [expected, actual] = [await eager.run(without(feeds(0), 'learningRate')), await compiled.run(without(feeds(0), 'learningRate'))];
+    const [expected, actual] = [
+      await eager.run(without(feeds(0), 'learningRate')),
+      await compiled.run(without(feeds(0), 'learningRate')),
+    ];
     const names = Object.keys(objectiveParameters(spec, seededRandom(SEED)));
     assert.deepEqual(Object.keys(actual).sort(), [...names].sort());
     for (const name of names) {
-      const greatest = (values: Iterable<number>): number => [...values].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const greatest = (values: Iterable<number>): number =>
+        [...values].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       const largest = greatest(expected[name]!);
       assert.ok(largest > 0, `${name} has no gradient`);
       const error = greatest(expected[name]!.map((value, index) => value - actual[name]![index]!)) / largest;
@@ -58,7 +71,8 @@ test('both engines give the same losses for the same seed', async () => {
   assert.equal(tf.memory().numTensors, before, 'steps leave no tensors behind');
   assert.ok(Math.abs(slow[0]! - 2 * 2 * Math.LN2) < 1.5, `the first loss is ${slow[0]}`);
   assert.equal(new Set(slow.map((loss) => loss.toFixed(3))).size, 4, 'the losses move');
-  // Adam divides by the gradient's own size, so that a rounding error of a small gradient is no longer small one step later.
+  // Adam divides by the gradient's own size, so that a rounding error of a small gradient is no longer small one
+  // step later.
   for (const [index, loss] of slow.entries())
     assert.ok(Math.abs(loss - fast[index]!) < 2e-3 * Math.abs(loss), `step ${index}: ${loss} and ${fast[index]}`);
   await Promise.all([eager.close(), compiled.close()]);
@@ -81,7 +95,10 @@ test('a feed or a state of another length is refused by name', async () => {
   const program = await compileProgram({
     inputs: { x: { shape: [2], dtype: 'float32' } },
     state: { total: { shape: [2], dtype: 'float32' } },
-    run: ({ inputs, state }) => ({ outputs: { twice: tf.mul(inputs.x!, 2) }, nextState: { total: tf.add(state.total!, inputs.x!) } }),
+    run: ({ inputs, state }) => ({
+      outputs: { twice: tf.mul(inputs.x!, 2) },
+      nextState: { total: tf.add(state.total!, inputs.x!) },
+    }),
   });
   await assert.rejects(program.run({ x: new Float32Array(3) }), /Tensor x takes 2 values of float32/);
   await assert.rejects(program.run({}), /Tensor x is missing/);

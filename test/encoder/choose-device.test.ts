@@ -10,7 +10,12 @@ import { firstPixels } from './programs.js';
 const encoder = firstPixels(32);
 
 /** How a pretended device behaves; its answers come from the CPU. A run takes `ms` of the test's own time. */
-type Behaviour = { readonly ms: number; readonly wrong?: boolean; readonly failsToOpen?: string; readonly failsToRun?: string };
+type Behaviour = {
+  readonly ms: number;
+  readonly wrong?: boolean;
+  readonly failsToOpen?: string;
+  readonly failsToRun?: string;
+};
 
 async function choose(requested: DeviceRequest, behaviours: Partial<Record<Device, Behaviour>>) {
   let time = 0;
@@ -39,10 +44,20 @@ async function choose(requested: DeviceRequest, behaviours: Partial<Record<Devic
   };
   const absence = (device: Device) => (device in behaviours || device === 'cpu' ? undefined : 'not there');
   try {
-    const { runtime, notTaken } = await chooseDevice(encoder, { requested, threads: 1, open, absence, now: () => time });
+    const { runtime, notTaken } = await chooseDevice(encoder, {
+      requested,
+      threads: 1,
+      open,
+      absence,
+      now: () => time,
+    });
     await runtime.close();
     assert.deepEqual(closed.sort(), opened.sort(), 'what was not taken is closed');
-    return { device: runtime.device, reasons: Object.fromEntries(notTaken.map(({ device, reason }) => [device, reason])), opened };
+    return {
+      device: runtime.device,
+      reasons: Object.fromEntries(notTaken.map(({ device, reason }) => [device, reason])),
+      opened,
+    };
   } catch (error) {
     assert.deepEqual(closed.sort(), opened.sort(), 'everything is closed');
     throw error;
@@ -50,7 +65,10 @@ async function choose(requested: DeviceRequest, behaviours: Partial<Record<Devic
 }
 
 test('auto takes the first accelerator that is right and fast, and says why it passed the others', async () => {
-  const { device, reasons } = await choose('auto', { cuda: { ms: 1, failsToRun: 'no kernel image' }, webgpu: { ms: 2 } });
+  const { device, reasons } = await choose('auto', {
+    cuda: { ms: 1, failsToRun: 'no kernel image' },
+    webgpu: { ms: 2 },
+  });
   assert.equal(device, 'webgpu');
   assert.deepEqual(reasons, { cuda: 'no kernel image', 'tensorflow-gpu': 'not there' });
 });
@@ -78,7 +96,10 @@ test('an explicit device is taken at any speed, but not when it is absent or wro
   assert.equal((await choose('cpu', { cuda: { ms: 1 } })).device, 'cpu');
   const unavailable = (message: RegExp) => (error: unknown) =>
     error instanceof SearchError && error.code === 'DEVICE_UNAVAILABLE' && message.test(error.message);
-  await assert.rejects(choose('cuda', {}), unavailable(/Device cuda cannot be used: not there\. Choose --device auto or cpu/));
+  await assert.rejects(
+    choose('cuda', {}),
+    unavailable(/Device cuda cannot be used: not there\. Choose --device auto or cpu/),
+  );
   await assert.rejects(choose('cuda', { cuda: { ms: 1, wrong: true } }), unavailable(/cosine/));
 });
 

@@ -26,7 +26,10 @@ before(async () => {
 });
 after(() => rm(root, { recursive: true }));
 
-async function withEncoder(options: Partial<OpenEncoderOptions>, check: (encoder: Encoder) => Promise<void>): Promise<void> {
+async function withEncoder(
+  options: Partial<OpenEncoderOptions>,
+  check: (encoder: Encoder) => Promise<void>,
+): Promise<void> {
   const encoder = await openEncoder({ folder, device: 'cpu', threads: 1, ...options });
   try {
     await check(encoder);
@@ -43,7 +46,9 @@ const withFaulty = (options: Partial<OpenEncoderOptions>, check: (encoder: Encod
 const command = (first: number): Pixels => ({ width: 8, height: 8, rgb: new Uint8Array(192).fill(first, 0, 1) });
 const codeOf = (error: unknown) => (error instanceof SearchError ? error.code : String(error));
 const outcome = (encoder: Encoder, first: number, deadline?: number) =>
-  encoder.encode(command(first), deadline === undefined ? {} : { deadline }).then(({ embedding }) => embedding.indexOf(1), codeOf);
+  encoder
+    .encode(command(first), deadline === undefined ? {} : { deadline })
+    .then(({ embedding }) => embedding.indexOf(1), codeOf);
 
 test('answers with the embeddings that the bare runtime computes, each for its own image, whatever the batch', async () => {
   const random = seededRandom(5, 'open-encoder');
@@ -60,7 +65,8 @@ test('answers with the embeddings that the bare runtime computes, each for its o
     const answers = await Promise.all(images.map((pixels) => encoder.encode(pixels, {})));
     for (const [index, { embedding, queueMs, encodeMs }] of answers.entries()) {
       assert.equal(embedding.buffer.byteLength, DIMENSIONS * 4, 'an embedding owns its memory and can be given away');
-      for (let at = 0; at < DIMENSIONS; at++) assert.ok(Math.abs(embedding[at]! - expected[index * DIMENSIONS + at]!) < 1e-5);
+      for (let at = 0; at < DIMENSIONS; at++)
+        assert.ok(Math.abs(embedding[at]! - expected[index * DIMENSIONS + at]!) < 1e-5);
       assert.ok(queueMs >= 0 && encodeMs > 0);
     }
     assert.equal(
@@ -81,18 +87,26 @@ test('a folder that is no saved encoder, and a device that is not there, keep it
   const { manifest } = firstPixels(64);
   const broken = join(root, 'broken');
   await writeSavedEncoder({ folder: broken, manifest, onnx: Buffer.from('no program'), card: '' });
-  await assert.rejects(openEncoder({ folder: broken, device: 'cpu' }), { code: 'INVALID_ENCODER', message: /encoder\.onnx does not load/ });
+  await assert.rejects(openEncoder({ folder: broken, device: 'cpu' }), {
+    code: 'INVALID_ENCODER',
+    message: /encoder\.onnx does not load/,
+  });
 });
 
 test('pixels of another size are refused before they meet a batch', () =>
   withEncoder({}, async (encoder) => {
-    await assert.rejects(encoder.encode({ width: 4, height: 4, rgb: new Uint8Array(48) }, {}), /4x4; the encoder takes 8x8/);
+    await assert.rejects(
+      encoder.encode({ width: 4, height: 4, rgb: new Uint8Array(48) }, {}),
+      /4x4; the encoder takes 8x8/,
+    );
   }));
 
 test('31 of 32 images succeed beside one that makes its batch fail, and beside one whose embedding is no vector', () =>
   withFaulty({}, async (encoder) => {
     for (const poison of [200, 203]) {
-      const outcomes = await Promise.all(Array.from({ length: 32 }, (_, index) => outcome(encoder, index === 17 ? poison : index)));
+      const outcomes = await Promise.all(
+        Array.from({ length: 32 }, (_, index) => outcome(encoder, index === 17 ? poison : index)),
+      );
       assert.deepEqual(
         outcomes,
         Array.from({ length: 32 }, (_, index) => (index === 17 ? 'ENCODER_FAILED' : index)),
@@ -122,7 +136,8 @@ test('a thread that hangs is replaced: its batch fails within its time, the next
   }));
 
 test('a batch that is given up while ONNX Runtime computes it takes no one with it', async () => {
-  // Every batch is late: its thread is replaced in the middle of native code, which must not abort the process when it returns.
+  // Every batch is late: its thread is replaced in the middle of native code, which must not abort the process when
+  // it returns.
   const encoder = await openEncoder({
     folder: 'models/closed-form-cifar10',
     device: 'cpu',

@@ -1,6 +1,12 @@
 import type { OnnxNode, OnnxTensor } from '../../src/compile/onnx-model.js';
 import { encodeModel } from '../../src/compile/onnx-writer.js';
-import { EMBEDDING_OUTPUT, encoderId, PIXELS_INPUT, SAVED_ENCODER_VERSION, type SavedEncoder } from '../../src/encoder/saved-encoder.js';
+import {
+  EMBEDDING_OUTPUT,
+  encoderId,
+  PIXELS_INPUT,
+  SAVED_ENCODER_VERSION,
+  type SavedEncoder,
+} from '../../src/encoder/saved-encoder.js';
 import type { Pixels } from '../../src/images/pixels.js';
 import type { Preprocessing } from '../../src/images/preprocessing.js';
 
@@ -13,12 +19,25 @@ export function encoderOf(options: {
   readonly layout?: Preprocessing['layout'];
 }): SavedEncoder {
   const { dimensions, nodes, initializers = [], side = 8, layout = 'NCHW' } = options;
-  const preprocessing: Preprocessing = { width: side, height: side, fit: 'cover', mean: [0.5, 0.5, 0.5], scale: [2, 2, 2], layout };
+  const preprocessing: Preprocessing = {
+    width: side,
+    height: side,
+    fit: 'cover',
+    mean: [0.5, 0.5, 0.5],
+    scale: [2, 2, 2],
+    layout,
+  };
   const onnx = encodeModel({
     opset: 17,
     graph: {
       name: 'test',
-      inputs: [{ name: PIXELS_INPUT, type: 'float32', dims: layout === 'NCHW' ? ['batch', 3, side, side] : ['batch', side, side, 3] }],
+      inputs: [
+        {
+          name: PIXELS_INPUT,
+          type: 'float32',
+          dims: layout === 'NCHW' ? ['batch', 3, side, side] : ['batch', side, side, 3],
+        },
+      ],
       outputs: [{ name: EMBEDDING_OUTPUT, type: 'float32', dims: ['batch', dimensions] }],
       initializers,
       nodes,
@@ -73,7 +92,11 @@ export function firstPixels(dimensions: number): SavedEncoder {
 }
 
 export function randomPixels(side: number, random: () => number): Pixels {
-  return { width: side, height: side, rgb: Uint8Array.from({ length: side * side * 3 }, () => Math.floor(random() * 256)) };
+  return {
+    width: side,
+    height: side,
+    rgb: Uint8Array.from({ length: side * side * 3 }, () => Math.floor(random() * 256)),
+  };
 }
 
 /** Least cosine over the rows of two [N, D] matrices. */

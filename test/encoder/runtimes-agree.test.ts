@@ -30,7 +30,11 @@ async function agreement(encoder: SavedEncoder, count: number): Promise<number> 
   return leastCosine(found, expected, encoder.manifest.dimensions);
 }
 
-const i64 = (name: string, ...values: number[]): OnnxTensor => ({ name, dims: [values.length], data: BigInt64Array.from(values, BigInt) });
+const i64 = (name: string, ...values: number[]): OnnxTensor => ({
+  name,
+  dims: [values.length],
+  data: BigInt64Array.from(values, BigInt),
+});
 const scalar = (name: string, value: number): OnnxTensor => ({ name, dims: [], data: Float32Array.of(value) });
 const t = (name: string, ...dims: number[]) => randomTensor(name, dims, random);
 const same = { attributes: { pads: [1, 1, 1, 1] } };
@@ -54,7 +58,12 @@ const CASES: Readonly<Record<string, Case>> = {
       { op: 'Relu', inputs: ['c2'], outputs: ['a2'] },
       { op: 'GlobalMaxPool', inputs: ['a2'], outputs: ['g'] },
       { op: 'Flatten', inputs: ['g'], outputs: ['f'] },
-      { op: 'Gemm', inputs: ['f', 'w3', 'b3'], outputs: ['d'], attributes: { transB: 1, alpha: { float: 0.5 }, beta: { float: 2 } } },
+      {
+        op: 'Gemm',
+        inputs: ['f', 'w3', 'b3'],
+        outputs: ['d'],
+        attributes: { transB: 1, alpha: { float: 0.5 }, beta: { float: 2 } },
+      },
       ...normalised('d'),
     ],
   },
@@ -62,8 +71,18 @@ const CASES: Readonly<Record<string, Case>> = {
     dimensions: 8,
     initializers: [t('w1', 8, 3, 3, 2), t('w2', 16, 1, 3, 3), t('w3', 8, 4, 1, 1), t('b3', 8)],
     nodes: [
-      { op: 'Conv', inputs: [PIXELS_INPUT, 'w1'], outputs: ['c1'], attributes: { pads: [0, 1, 2, 0], dilations: [2, 1], strides: [1, 1] } },
-      { op: 'Conv', inputs: ['c1', 'w2'], outputs: ['c2'], attributes: { group: 8, strides: [2, 2], auto_pad: 'SAME_LOWER' } },
+      {
+        op: 'Conv',
+        inputs: [PIXELS_INPUT, 'w1'],
+        outputs: ['c1'],
+        attributes: { pads: [0, 1, 2, 0], dilations: [2, 1], strides: [1, 1] },
+      },
+      {
+        op: 'Conv',
+        inputs: ['c1', 'w2'],
+        outputs: ['c2'],
+        attributes: { group: 8, strides: [2, 2], auto_pad: 'SAME_LOWER' },
+      },
       { op: 'Conv', inputs: ['c2', 'w3', 'b3'], outputs: ['c3'], attributes: { group: 4 } },
       { op: 'GlobalAveragePool', inputs: ['c3'], outputs: ['g'] },
       { op: 'Squeeze', inputs: ['g', 'grid'], outputs: ['f'] },
@@ -86,14 +105,24 @@ const CASES: Readonly<Record<string, Case>> = {
         outputs: ['n'],
         attributes: { epsilon: { float: 0.01 } },
       },
-      { op: 'AveragePool', inputs: ['n'], outputs: ['p1'], attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] } },
+      {
+        op: 'AveragePool',
+        inputs: ['n'],
+        outputs: ['p1'],
+        attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
+      },
       {
         op: 'AveragePool',
         inputs: ['n'],
         outputs: ['p2'],
         attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], count_include_pad: 1 },
       },
-      { op: 'MaxPool', inputs: ['n'], outputs: ['p3'], attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] } },
+      {
+        op: 'MaxPool',
+        inputs: ['n'],
+        outputs: ['p3'],
+        attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
+      },
       { op: 'Mul', inputs: ['p3', 'p1'], outputs: ['m'] },
       { op: 'Concat', inputs: ['m', 'p2'], outputs: ['c'], attributes: { axis: -3 } },
       { op: 'ReduceMax', inputs: ['c'], outputs: ['r'], attributes: { axes: [2, -1], keepdims: 0 } },
@@ -122,7 +151,8 @@ const CASES: Readonly<Record<string, Case>> = {
       { op: 'Transpose', inputs: ['s'], outputs: ['tr'], attributes: { perm: [0, 3, 2, 1] } }, // [N, 3, 6, 4]
       { op: 'Split', inputs: ['tr'], outputs: ['left', 'right'], attributes: { axis: 3 } }, // 2 x [N, 3, 6, 2]
       { op: 'Sub', inputs: ['left', 'right'], outputs: ['difference'] },
-      { op: 'ReduceMean', inputs: ['difference'], outputs: ['rm'], attributes: { axes: [1], keepdims: 0 } }, // [N, 6, 2]
+      // [N, 6, 2]
+      { op: 'ReduceMean', inputs: ['difference'], outputs: ['rm'], attributes: { axes: [1], keepdims: 0 } },
       { op: 'Shape', inputs: ['rm'], outputs: ['shape'] },
       { op: 'Gather', inputs: ['shape', 'zero'], outputs: ['batch'] },
       { op: 'Concat', inputs: ['batch', 'rest'], outputs: ['flatShape'], attributes: { axis: 0 } },
@@ -138,7 +168,14 @@ const CASES: Readonly<Record<string, Case>> = {
   'element-wise: Sigmoid, Tanh, Softplus, Elu, Erf, Exp, Clip, Where, Greater, Cast, Sqrt, Abs, Max, Min, Softmax, MatMul, Constant, LpNormalization':
     {
       dimensions: 10,
-      initializers: [t('w', 192, 10), scalar('low', -3), scalar('high', 3), scalar('half', 0.5), scalar('tenth', 0.1), t('square', 10, 10)],
+      initializers: [
+        t('w', 192, 10),
+        scalar('low', -3),
+        scalar('high', 3),
+        scalar('half', 0.5),
+        scalar('tenth', 0.1),
+        t('square', 10, 10),
+      ],
       nodes: [
         { op: 'Flatten', inputs: [PIXELS_INPUT], outputs: ['flat'] },
         { op: 'MatMul', inputs: ['flat', 'w'], outputs: ['x0'] },
@@ -170,7 +207,12 @@ const CASES: Readonly<Record<string, Case>> = {
 for (const [name, { dimensions, initializers, nodes, layout }] of Object.entries(CASES)) {
   test(`both runtimes agree on ${name}`, async () => {
     const extra = [i64('grid', 2, 3), i64('rest', 12), i64('twice', 1, 2, 1)];
-    const encoder = encoderOf({ dimensions, initializers: [...initializers, ...extra], nodes, ...(layout && { layout }) });
+    const encoder = encoderOf({
+      dimensions,
+      initializers: [...initializers, ...extra],
+      nodes,
+      ...(layout && { layout }),
+    });
     for (const count of [1, 5]) {
       const cosine = await agreement(encoder, count);
       assert.ok(cosine > 0.9999, `batch of ${count}: cosine ${cosine}`);

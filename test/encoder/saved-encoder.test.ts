@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { encoderId, readSavedEncoder, writeSavedEncoder } from '../../src/encoder/saved-encoder.js';
+import { encoderId, nameEncoders, readSavedEncoder, writeSavedEncoder } from '../../src/encoder/saved-encoder.js';
 import { SearchError } from '../../src/errors.js';
 import { firstPixels } from './programs.js';
 
@@ -34,7 +34,11 @@ test('what is written reads back, with an id that the program and the preprocess
     assert.deepEqual(await readdir(join(root, 'models')), ['small'], 'nothing is left beside it');
     assert.notEqual(encoderId(onnx, { ...manifest.preprocessing, fit: 'contain' }), read.manifest.id);
     const { mean, layout, width, height, fit, scale } = manifest.preprocessing;
-    assert.equal(encoderId(onnx, { scale, fit, layout, mean, height, width }), read.manifest.id, 'the order of keys does not matter');
+    assert.equal(
+      encoderId(onnx, { scale, fit, layout, mean, height, width }),
+      read.manifest.id,
+      'the order of keys does not matter',
+    );
   }));
 
 test('an existing folder is replaced only where that was asked for', () =>
@@ -74,7 +78,10 @@ test('any flipped byte of the program and any edited preprocessing is found', ()
 test('a manifest that is missing, no JSON, incomplete or of another version is refused by name', () =>
   inFolder(async (root) => {
     const folder = join(root, 'small');
-    await assert.rejects(readSavedEncoder(folder), invalid(/encoder\.json cannot be read\. Give the folder of a saved encoder/));
+    await assert.rejects(
+      readSavedEncoder(folder),
+      invalid(/encoder\.json cannot be read\. Give the folder of a saved encoder/),
+    );
     await mkdir(folder);
     const path = join(folder, 'encoder.json');
     const refuse = async (text: string, message: RegExp) => {
@@ -82,10 +89,28 @@ test('a manifest that is missing, no JSON, incomplete or of another version is r
       await assert.rejects(readSavedEncoder(folder), invalid(message), text);
     };
     await refuse('{', /encoder\.json is not JSON/);
-    await refuse('{}', /no manifest of version 1/);
+    await refuse('{}', /not a manifest of version 1/);
     await refuse(JSON.stringify({ ...manifest, formatVersion: 2 }), /formatVersion/);
     await refuse(JSON.stringify({ ...manifest, dimensions: 0 }), /dimensions/);
     await refuse(JSON.stringify({ ...manifest, surprise: 1 }), /additional/i);
-    await refuse(JSON.stringify({ ...manifest, preprocessing: { ...manifest.preprocessing, fit: 'squash' } }), /preprocessing\/fit/);
+    await refuse(
+      JSON.stringify({ ...manifest, preprocessing: { ...manifest.preprocessing, fit: 'squash' } }),
+      /preprocessing\/fit/,
+    );
     await refuse(JSON.stringify(manifest), /encoder\.onnx cannot be read/);
+  }));
+
+test('messages name encoders, with the flag that opens them, where they lie beside the model', () =>
+  inFolder(async (root) => {
+    const model = join(root, 'small');
+    await write(model);
+    const other = firstPixels(8);
+    const saved = { folder: join(root, 'other'), manifest: { ...other.manifest, name: 'other' }, onnx: other.onnx };
+    const { id } = (await writeSavedEncoder({ ...saved, card: '# other\n' })).manifest;
+    await mkdir(join(root, 'broken'));
+    const unknown = 'f'.repeat(64);
+    assert.equal(
+      await nameEncoders(`made with ${id}, not ${unknown}`, model),
+      `made with other (--model ${join(root, 'other')}), not ffffffffffff...`,
+    );
   }));

@@ -1,4 +1,7 @@
-/** The proof that the measures are right: known figures of CIFAR-10's raw pixels. Needs ../shared/data/cifar10 (sprites of 100 x 100 images). */
+/**
+ * The proof that the measures are right: known figures of CIFAR-10's raw pixels. Needs ../shared/data/cifar10 (sprites
+ * of 100 x 100 images).
+ */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -8,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { embeddingMatrix } from '../../src/evaluation/embedding-matrix.js';
 import { openExactSearch } from '../../src/evaluation/exact-search.js';
-import { voteOfNeighbours } from '../../src/evaluation/weighted-knn.js';
+import { voteOfNeighbours } from '../../src/evaluation/measures/class-measures.js';
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..', 'shared', 'data', 'cifar10');
 const skip = existsSync(join(folder, 'test_batch.webp')) ? false : 'needs ../shared/data/cifar10, which is not here';
@@ -49,13 +52,19 @@ test('kNN of centred raw pixels is that of an independent computation in numpy',
   const queries = await readSprite('test_batch', QUERIES);
   const database = embeddingMatrix(values, VALUES);
   const search = await openExactSearch({ database, metric: 'cosine' });
-  const ranked = await search.nearest({ queries: embeddingMatrix(queries.values, VALUES), k: 200 }).finally(() => search.close());
+  const ranked = await search
+    .nearest({ queries: embeddingMatrix(queries.values, VALUES), k: 200 })
+    .finally(() => search.close());
   let right = 0;
   for (let query = 0; query < QUERIES; query++) {
     const [from, to] = [query * 200, query * 200 + 200];
     const voters = Array.from(ranked.indices.subarray(from, to), (index) => labels[index]!);
     const vote = { k: 200, temperature: 0.1 };
-    if (voteOfNeighbours({ labels: voters, similarities: ranked.scores.subarray(from, to), vote }) === queries.labels[query]) right++;
+    if (
+      voteOfNeighbours({ labels: voters, similarities: ranked.scores.subarray(from, to), vote }) ===
+      queries.labels[query]
+    )
+      right++;
   }
   // numpy, the first 2,000 test images against all of train: 0.4515. Over all 10,000: 0.4424.
   assert.ok(Math.abs(right / QUERIES - 0.4515) <= 0.001, `${right} of ${QUERIES} right`);

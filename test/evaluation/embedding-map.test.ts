@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { embeddingMap } from '../../src/evaluation/embedding-map.js';
 import { embeddingMatrix } from '../../src/evaluation/embedding-matrix.js';
+import { embeddingMap } from '../../src/evaluation/evaluate.js';
 import { normalValues, testRandom } from './seed.js';
 
 test('clusters stay together on the map, and the same seed draws the same map', async (context) => {

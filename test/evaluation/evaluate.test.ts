@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import sharp from 'sharp';
+import { pixelDataset } from '../../src/datasets/image-dataset.js';
 import { SearchError } from '../../src/errors.js';
-import { compareReports, comparisonMarkdown, renderComparison } from '../../src/evaluation/compare.js';
+import { rawPixelEncoder } from '../../src/evaluation/encode-dataset.js';
 import { type EvaluationOptions, evaluate } from '../../src/evaluation/evaluate.js';
 import { type EvaluationReport, parseReport } from '../../src/evaluation/evaluation-report.js';
-import { rawPixelEncoder } from '../../src/evaluation/raw-pixels.js';
-import { renderReport } from '../../src/evaluation/report.js';
+import { compareReports, comparisonMarkdown, renderComparison } from '../../src/evaluation/reports/compare.js';
+import { renderReport } from '../../src/evaluation/reports/report.js';
 import { COPY_ATTACKS } from '../../src/images/copy-attacks.js';
-import { pixelDataset } from '../../src/images/image-dataset.js';
 import type { Pixels } from '../../src/images/pixels.js';
 import { testRandom } from './seed.js';
 
@@ -33,7 +33,12 @@ function stripes(count: number, random: () => number, classes: readonly string[]
     });
     return { width: SIDE, height: SIDE, rgb };
   });
-  return pixelDataset({ name: 'stripes', images, classes, labels: classes && Array.from({ length: count }, (_, index) => index % 2) });
+  return pixelDataset({
+    name: 'stripes',
+    images,
+    classes,
+    labels: classes && Array.from({ length: count }, (_, index) => index % 2),
+  });
 }
 
 const run = (options: Omit<EvaluationOptions, 'encoder' | 'decode' | 'seed' | 'now'>): Promise<EvaluationReport> =>
@@ -43,7 +48,10 @@ test('a held-out split is measured, drawn and probed; the same options give the 
   const random = testRandom(context, 71);
   const [database, queries] = [stripes(80, random), stripes(40, random)];
   const report = await run({ database, queries });
-  assert.deepEqual([report.data.protocol, report.data.databaseImages, report.data.queryImages], ['queries against database', 80, 40]);
+  assert.deepEqual(
+    [report.data.protocol, report.data.databaseImages, report.data.queryImages],
+    ['queries against database', 80, 40],
+  );
   assert.deepEqual(
     report.classes.map((each) => each.metric),
     ['cosine', 'euclidean'],
@@ -68,10 +76,16 @@ test('a held-out split is measured, drawn and probed; the same options give the 
 
 test('without a held-out set every image is searched among the others, and a fifth asks for copies in vain', async (context) => {
   const random = testRandom(context, 72);
-  const images = await Promise.all(Array.from({ length: 50 }, (_, index) => stripes(50, random).pixels(index)));
-  // Each image is a class of its own, but for the last, which is the fourth once more: only these two have anything to find.
+  const images = await Promise.all(Array.from({ length: 50 }, (_, index) => stripes(50, random).heldPixels(index)!));
+  // Each image is a class of its own, but for the last, which is the fourth once more: only these two have anything
+  // to find.
   const labels = [...Array(50).keys(), 3];
-  const database = pixelDataset({ name: 'twins', images: [...images, images[3]!], labels, classes: labels.slice(0, 50).map(String) });
+  const database = pixelDataset({
+    name: 'twins',
+    images: [...images, images[3]!],
+    labels,
+    classes: labels.slice(0, 50).map(String),
+  });
   const report = await run({ database, withProbes: false });
   assert.equal(report.data.protocol, 'leave one out');
   assert.deepEqual([report.classes[0]!.queries, report.classes[0]!.precisionAt1, report.classes[0]!.mapAtR], [2, 1, 1]);
@@ -80,7 +94,7 @@ test('without a held-out set every image is searched among the others, and a fif
 
 test('images without labels get the measures that need none', async (context) => {
   const random = testRandom(context, 73);
-  const images = await Promise.all(Array.from({ length: 30 }, (_, index) => stripes(30, random).pixels(index)));
+  const images = await Promise.all(Array.from({ length: 30 }, (_, index) => stripes(30, random).heldPixels(index)!));
   const report = await run({ database: pixelDataset({ name: 'plain', images }) });
   assert.deepEqual([report.classes, report.scores, report.probes, report.data.classes], [[], null, [], []]);
   assert.ok(report.copies && report.geometry.rankMe && report.map?.every((point) => point.label === null));
@@ -91,9 +105,10 @@ test('images without labels get the measures that need none', async (context) =>
 test('files that cannot be read are counted and left out; an encoder that fails rejects', async (context) => {
   const random = testRandom(context, 74);
   const sound = stripes(30, random);
-  const pixels = (index: number) =>
-    index === 4 ? Promise.reject(new SearchError('UNREADABLE_IMAGE', 'Image is damaged.')) : sound.pixels(index);
-  const report = await run({ database: { ...sound, pixels }, withProbes: false });
+  const heldPixels = (index: number) => (index === 4 ? undefined : sound.heldPixels(index));
+  const bytes = (index: number) =>
+    index === 4 ? Promise.reject(new SearchError('UNREADABLE_IMAGE', 'Image is damaged.')) : sound.bytes(index);
+  const report = await run({ database: { ...sound, heldPixels, bytes }, withProbes: false });
   assert.deepEqual([report.data.databaseImages, report.data.unreadableImages], [29, 1]);
   const broken = { ...encoder, encode: async () => [new Float32Array(3)] };
   await assert.rejects(
@@ -119,7 +134,11 @@ test('the page asks for nothing from outside and shows hostile names as text', a
       },
     ],
   });
-  const named = { ...report, encoder: { ...report.encoder, name: evil, id: evil }, data: { ...report.data, name: evil } };
+  const named = {
+    ...report,
+    encoder: { ...report.encoder, name: evil, id: evil },
+    data: { ...report.data, name: evil },
+  };
   for (const page of [renderReport(named), renderComparison([named, named])]) {
     assert.doesNotMatch(page, /<script|<img src=x|https?:|@import|url\(/i);
     assert.match(page, /default-src 'none'/);

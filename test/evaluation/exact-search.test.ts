@@ -5,7 +5,12 @@ import { type Metric, openExactSearch, type SearchRequest } from '../../src/eval
 import { normalValues, testRandom } from './seed.js';
 
 /** Slow and plain: every pair, sorted. */
-function referenceRanking(options: { database: EmbeddingMatrix; query: Float32Array; metric: Metric; exclude: number }) {
+function referenceRanking(options: {
+  database: EmbeddingMatrix;
+  query: Float32Array;
+  metric: Metric;
+  exclude: number;
+}) {
   const { database, query, metric, exclude } = options;
   const all = [];
   for (let index = 0; index < database.rows; index++) {
@@ -39,14 +44,25 @@ for (const metric of ['cosine', 'euclidean'] as const) {
       normalValues(30 * 17, random).map((value) => value + 3),
       17,
     );
-    for (const exclude of [undefined, Int32Array.from({ length: 30 }, (_, query) => (query % 3 === 0 ? -1 : query * 7))]) {
+    for (const exclude of [
+      undefined,
+      Int32Array.from({ length: 30 }, (_, query) => (query % 3 === 0 ? -1 : query * 7)),
+    ]) {
       const ranked = await nearest(database, metric, { queries, k: 25, ...(exclude && { exclude }) });
       assert.equal(ranked.k, 25);
       for (let query = 0; query < queries.rows; query++) {
-        const expected = referenceRanking({ database, query: row(queries, query), metric, exclude: exclude?.[query] ?? -1 });
+        const expected = referenceRanking({
+          database,
+          query: row(queries, query),
+          metric,
+          exclude: exclude?.[query] ?? -1,
+        });
         for (let place = 0; place < 25; place++) {
           const at = query * 25 + place;
-          assert.ok(Math.abs(ranked.scores[at]! - expected[place]!.score) < 1e-5, `score of query ${query}, place ${place}`);
+          assert.ok(
+            Math.abs(ranked.scores[at]! - expected[place]!.score) < 1e-5,
+            `score of query ${query}, place ${place}`,
+          );
           const isNearTie = place < 24 && Math.abs(expected[place]!.score - expected[place + 1]!.score) < 1e-6;
           const wasNearTie = place > 0 && Math.abs(expected[place]!.score - expected[place - 1]!.score) < 1e-6;
           if (!isNearTie && !wasNearTie) assert.equal(ranked.indices[at], expected[place]!.index);
@@ -70,7 +86,10 @@ test('an image searched among all others never finds itself, even beside exact d
 
 test('near duplicates far from the origin are ranked by their true distance', async () => {
   // At |x| = 3000 the expanded square has an error of about 1; the true distances are 0.01 apart.
-  const database = embeddingMatrix(Float32Array.from([3000, 0, 3000.01, 0, 3000.03, 0, -9000, 0].map((value) => value)), 2);
+  const database = embeddingMatrix(
+    Float32Array.from([3000, 0, 3000.01, 0, 3000.03, 0, -9000, 0].map((value) => value)),
+    2,
+  );
   const queries = embeddingMatrix(Float32Array.of(3000.012, 0), 2);
   const ranked = await nearest(database, 'euclidean', { queries, k: 3 });
   assert.deepEqual([...ranked.indices], [1, 0, 2]);
@@ -85,7 +104,10 @@ test('blocks together are the whole, in order', async (context) => {
   const starts: number[] = [];
   for await (const block of search.blocks({ queries, k: 3 })) {
     starts.push(block.firstQuery);
-    assert.deepEqual(block.indices, whole.indices.subarray(block.firstQuery * 3, (block.firstQuery + block.queries) * 3));
+    assert.deepEqual(
+      block.indices,
+      whole.indices.subarray(block.firstQuery * 3, (block.firstQuery + block.queries) * 3),
+    );
   }
   await search.close();
   assert.ok(starts.length > 1, 'the queries should not fit in one block');

@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test';
-import { seededRandom } from '../../src/seeded-random.js';
+import { randomNormal, seededRandom } from '../../src/seeded-random.js';
 
 /** A generator for one test; the seed is printed, so that a failure can be repeated. */
 export function testRandom(context: TestContext, seed: number): () => number {
@@ -9,5 +9,5 @@ export function testRandom(context: TestContext, seed: number): () => number {
 
 /** rows x dimensions numbers of a standard normal law. */
 export function normalValues(count: number, random: () => number): Float32Array {
-  return Float32Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
+  return Float32Array.from({ length: count }, () => randomNormal(random));
 }

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAddressRules } from '../../src/fetching/address-rules.js';
 
-/** First and last, or typical, addresses of every special-purpose block of the IANA registries (IPv4 and IPv6), and forms that hide one. */
+/**
+ * First and last, or typical, addresses of every special-purpose block of the IANA registries (IPv4 and IPv6), and
+ * forms that hide one.
+ */
 const REFUSED = {
   'this network': ['0.0.0.0', '0.255.255.255'],
   private: ['10.0.0.0', '10.255.255.255', '172.16.0.1', '172.31.255.255', '192.168.0.1', '192.168.255.255'],
@@ -58,8 +61,10 @@ test('an address of any special range is refused, however it is written, and pub
 
 test('a network that the operator names is allowed, nothing beside it, and also where its address is mapped', () => {
   const isAllowed = createAddressRules(['10.1.2.0/24', 'fd00:1::/64']);
-  for (const address of ['10.1.2.3', '::ffff:10.1.2.3', 'fd00:1::9', '8.8.8.8']) assert.equal(isAllowed(address), true, address);
-  for (const address of ['10.1.3.3', '127.0.0.1', 'fd00:2::9', '::ffff:10.1.3.3']) assert.equal(isAllowed(address), false, address);
+  for (const address of ['10.1.2.3', '::ffff:10.1.2.3', 'fd00:1::9', '8.8.8.8'])
+    assert.equal(isAllowed(address), true, address);
+  for (const address of ['10.1.3.3', '127.0.0.1', 'fd00:2::9', '::ffff:10.1.3.3'])
+    assert.equal(isAllowed(address), false, address);
 });
 
 test('a network that is none stops the start', () => {

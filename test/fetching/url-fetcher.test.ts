@@ -1,11 +1,19 @@
-/** Fetching by URL against real servers; the canary stands for whatever lives inside the network and must never hear of us. */
+/**
+ * Fetching by URL against real servers; the canary stands for whatever lives inside the network and must never hear
+ * of us.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { createUrlFetcher, type Resolve, type UrlFetcher, type UrlFetcherOptions } from '../../src/fetching/url-fetcher.js';
+import {
+  createUrlFetcher,
+  type Resolve,
+  type UrlFetcher,
+  type UrlFetcherOptions,
+} from '../../src/fetching/url-fetcher.js';
 
 /** The public web of these tests: allowed, while the canary's 127.0.0.1 and ::1 are not. */
 const OUTSIDE = '127.0.0.2';
@@ -26,7 +34,18 @@ test('no way of writing a special address reaches the canary', async (context) =
       '127.0.0.1.',
       '127.000.000.001',
     ],
-    ...['①②⑦.⓪.⓪.①', '127。0。0。1', '%31%32%37.0.0.1', '0.0.0.0', '0', '0x0', 'localhost', 'LOCALHOST', 'localhost.', 'a.localhost'],
+    ...[
+      '①②⑦.⓪.⓪.①',
+      '127。0。0。1',
+      '%31%32%37.0.0.1',
+      '0.0.0.0',
+      '0',
+      '0x0',
+      'localhost',
+      'LOCALHOST',
+      'localhost.',
+      'a.localhost',
+    ],
     ...[
       '[::1]',
       '[0:0:0:0:0:0:0:1]',
@@ -139,7 +158,14 @@ test('only http and https, on allowed ports, without credentials', async (contex
   ]) {
     await assert.rejects(get(fetcher, url), { code: 'URL_REFUSED' }, url);
   }
-  for (const url of ['', 'cat.jpg', '//outside.example/cat.jpg', 'http://', 'http://[::1', `http://outside.example/${'x'.repeat(3000)}`]) {
+  for (const url of [
+    '',
+    'cat.jpg',
+    '//outside.example/cat.jpg',
+    'http://',
+    'http://[::1',
+    `http://outside.example/${'x'.repeat(3000)}`,
+  ]) {
     await assert.rejects(get(fetcher, url), { code: 'INVALID_REQUEST' }, url);
   }
   assert.equal(outside.connections() + canary.connections(), 0);
@@ -155,7 +181,8 @@ test('the request says little: no cookie, no referrer, no compression, no proxy,
   const former = proxies.map((name) => [name, process.env[name]] as const);
   for (const name of proxies) process.env[name] = 'http://127.0.0.1:9';
   try {
-    for (let turn = 0; turn < 2; turn++) await get(fetcher, `http://outside.example:${outside.port}/a%20cat.jpg?size=l#part`);
+    for (let turn = 0; turn < 2; turn++)
+      await get(fetcher, `http://outside.example:${outside.port}/a%20cat.jpg?size=l#part`);
   } finally {
     for (const [name, value] of former) {
       if (value === undefined) delete process.env[name];
@@ -185,11 +212,13 @@ test('a body over the limit is cut off, declared or not, and what is not 200 or 
     if (path === '/declared') response.writeHead(200, { 'content-length': 1e9 }).write('x');
     else if (path === '/endless') {
       const more = (): void => {
-        for (let room = true; room && !response.destroyed; written += 65_536) room = response.write(Buffer.alloc(65_536));
+        for (let room = true; room && !response.destroyed; written += 65_536)
+          room = response.write(Buffer.alloc(65_536));
       };
       response.on('drain', more);
       more();
-    } else if (path === '/zipped') response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(1e6)));
+    } else if (path === '/zipped')
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(1e6)));
     else if (path === '/head') response.writeHead(200, { 'x-long': 'x'.repeat(20_000) }).end();
     else if (path === '/short') {
       response.writeHead(200, { 'content-length': 100 }).write('x', () => response.destroy());
@@ -211,27 +240,58 @@ test('a server that is slow, silent or no web server ends the fetch in time, and
     socket.on('close', () => clearInterval(timer));
   });
   const rude = await listenTcp(context, (socket) => void socket.end('SSH-2.0-OpenSSH\r\n'));
-  const resolve: Resolve = async (host) => (host === 'hanging.example' ? new Promise(() => {}) : [{ address: OUTSIDE, family: 4 }]);
+  const resolve: Resolve = async (host) =>
+    host === 'hanging.example' ? new Promise(() => {}) : [{ address: OUTSIDE, family: 4 }];
   const ports = [silent, drip, rude, 80];
   const fetcher = createUrlFetcher({ ...OPTIONS, ports, resolve, timeoutMs: 300 });
   for (const port of [silent, drip, rude])
     await assert.rejects(get(fetcher, `http://outside.example:${port}/`), { code: 'URL_FETCH_FAILED' });
   assert.equal(fetcher.active, 0);
-  await assert.rejects(get(fetcher, 'http://hanging.example/'), { code: 'URL_FETCH_FAILED', message: /longer than 300 ms/ });
+  await assert.rejects(get(fetcher, 'http://hanging.example/'), {
+    code: 'URL_FETCH_FAILED',
+    message: /longer than 300 ms/,
+  });
   assert.equal(fetcher.active, 1, 'a look-up that hangs keeps its place');
 });
 
 test('the caller can leave, and no more are fetched at once than are allowed', async (context) => {
   const silent = await listenTcp(context, () => {});
-  const fetcher = createUrlFetcher({ ...OPTIONS, ports: [silent], resolve: async () => [{ address: OUTSIDE, family: 4 }], concurrency: 2 });
+  const fetcher = createUrlFetcher({
+    ...OPTIONS,
+    ports: [silent],
+    resolve: async () => [{ address: OUTSIDE, family: 4 }],
+    concurrency: 2,
+  });
   const leave = new AbortController();
   const options = { maxBytes: 1000, signal: leave.signal };
   const waiting = [1, 2].map(() => fetcher.fetch(`http://outside.example:${silent}/`, options));
-  await assert.rejects(fetcher.fetch(`http://outside.example:${silent}/`, options), { code: 'OVERLOADED', retryAfterSeconds: 1 });
+  await assert.rejects(fetcher.fetch(`http://outside.example:${silent}/`, options), {
+    code: 'OVERLOADED',
+    retryAfterSeconds: 1,
+  });
   const reason = new Error('gone');
   leave.abort(reason);
   for (const each of waiting) await assert.rejects(each, reason);
   await assert.rejects(fetcher.fetch(`http://outside.example:${silent}/`, options), reason);
+});
+
+test('a caller that fetches many slow URLs leaves a permit to another', async (context) => {
+  const silent = await listenTcp(context, () => {});
+  const resolve: Resolve = async () => [{ address: OUTSIDE, family: 4 }];
+  const fetcher = createUrlFetcher({ ...OPTIONS, ports: [silent], resolve, concurrency: 8 });
+  const leave = new AbortController();
+  const fetchFor = (caller: string) =>
+    fetcher
+      .fetch(`http://outside.example:${silent}/`, { maxBytes: 1000, signal: leave.signal, caller })
+      .catch((error: unknown) => error);
+  const greedy = Array.from({ length: 12 }, () => fetchFor('greedy'));
+  assert.equal(fetcher.active, 7);
+  const other = fetchFor('other');
+  assert.equal(fetcher.active, 8);
+  leave.abort(new Error('gone'));
+  const codes = (await Promise.all(greedy)).map((error) => (error as { code?: string }).code);
+  assert.equal(codes.filter((code) => code === 'OVERLOADED').length, 5);
+  assert.equal(String(await other), 'Error: gone');
 });
 
 test('what an answer says of a refused host is the same whether its name exists inside or not at all', async (context) => {
@@ -282,7 +342,11 @@ async function start(
 
 const answerPicture: RequestListener = (_request, response) => void response.end(BODY);
 
-async function listen(context: TestContext, server: Server, at: { readonly host: string; readonly port: number }): Promise<Listening> {
+async function listen(
+  context: TestContext,
+  server: Server,
+  at: { readonly host: string; readonly port: number },
+): Promise<Listening> {
   let connections = 0;
   server.on('connection', () => (connections += 1));
   server.listen(at.port, at.host);

@@ -42,7 +42,9 @@ test('seeded attacks differ by seed, the others do not', async () => {
   const seeded = new Set<CopyAttack>(['crop-90', 'crop-70', 'crop-50', 'text', 'border', 'noise']);
   for (const attack of COPY_ATTACKS) {
     const made = await Promise.all(
-      [1, 2, 3].map(async (seed) => Buffer.from(await attackImage({ bytes: original, attack, seed })).toString('base64')),
+      [1, 2, 3].map(async (seed) =>
+        Buffer.from(await attackImage({ bytes: original, attack, seed })).toString('base64'),
+      ),
     );
     assert.equal(new Set(made).size > 1, seeded.has(attack), attack);
   }
@@ -61,7 +63,10 @@ test('attacks do what their names say', async () => {
   assert.deepEqual(await size('border'), [144, 96]);
   for (const percent of [90, 70, 50] as const) {
     const [width = 0, height = 0] = await size(`crop-${percent}`);
-    assert.ok(Math.abs((width * height) / (WIDTH * HEIGHT) - percent / 100) < 0.03, `crop-${percent}: ${width} x ${height}`);
+    assert.ok(
+      Math.abs((width * height) / (WIDTH * HEIGHT) - percent / 100) < 0.03,
+      `crop-${percent}: ${width} x ${height}`,
+    );
   }
   const flipped = await attacked('flip');
   const at = (picture: typeof original, x: number, y: number) => [
@@ -79,7 +84,8 @@ test('attacks do what their names say', async () => {
   assert.ok(mean(await attacked('brighter')) > mean(original) * 1.2);
   assert.ok(mean(await attacked('darker')) < mean(original) * 0.7);
   assert.ok(
-    (await attackImage({ bytes, attack: 'jpeg-40', seed: 1 })).length < (await attackImage({ bytes, attack: 'jpeg-60', seed: 1 })).length,
+    (await attackImage({ bytes, attack: 'jpeg-40', seed: 1 })).length <
+      (await attackImage({ bytes, attack: 'jpeg-60', seed: 1 })).length,
   );
 });
 
@@ -87,10 +93,13 @@ test('a one-pixel picture and one with transparency survive every attack', async
   const dot = await sharp({ create: { width: 1, height: 1, channels: 3, background: 'red' } })
     .png()
     .toBuffer();
-  const glass = await sharp({ create: { width: 9, height: 5, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0 } } })
+  const glass = await sharp({
+    create: { width: 9, height: 5, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0 } },
+  })
     .png()
     .toBuffer();
   for (const attack of COPY_ATTACKS) {
-    for (const bytes of [dot, glass]) assert.equal((await pixels(await attackImage({ bytes, attack, seed: 1 }))).channels, 3, attack);
+    for (const bytes of [dot, glass])
+      assert.equal((await pixels(await attackImage({ bytes, attack, seed: 1 }))).channels, 3, attack);
   }
 });

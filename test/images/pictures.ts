@@ -1,24 +1,43 @@
 /** Pictures that tests make for themselves, so that they need no files. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import sharp, { type Sharp } from 'sharp';
+import type { DihedralVariant } from '../../src/images/perceptual-hash.js';
 import type { Pixels } from '../../src/images/pixels.js';
 import type { Preprocessing } from '../../src/images/preprocessing.js';
+import { seededRandom } from '../../src/seeded-random.js';
 
 /** An encoder's input of 32x32 that crops. */
-export const PREPROCESSING: Preprocessing = { width: 32, height: 32, fit: 'cover', mean: [0, 0, 0], scale: [1, 1, 1], layout: 'NCHW' };
+export const PREPROCESSING: Preprocessing = {
+  width: 32,
+  height: 32,
+  fit: 'cover',
+  mean: [0, 0, 0],
+  scale: [1, 1, 1],
+  layout: 'NCHW',
+};
 
 /** A picture with structure at several scales and no symmetry, the same for the same seed. */
-export function syntheticPicture(options: { readonly width: number; readonly height: number; readonly seed?: number }): Pixels {
+export function syntheticPicture(options: {
+  readonly width: number;
+  readonly height: number;
+  readonly seed?: number;
+}): Pixels {
   const { width, height, seed = 1 } = options;
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   const waves = Array.from({ length: 40 }, () => {
     const across = (random() - 0.4) * 90;
     const down = (random() - 0.6) * 90;
     const strength = 40 / (1 + Math.hypot(across, down) / 20);
-    return { across, down, phase: random() * 2 * Math.PI, gains: [random() * strength, random() * strength, random() * strength] };
+    return {
+      across,
+      down,
+      phase: random() * 2 * Math.PI,
+      gains: [random() * strength, random() * strength, random() * strength],
+    };
   });
   // sin(a + b) by tables of each axis, since a sine per pixel and wave takes seconds for large pictures.
-  const table = (length: number, wave: (at: number) => number) => Float64Array.from({ length }, (_, at) => wave(at / length));
+  const table = (length: number, wave: (at: number) => number) =>
+    Float64Array.from({ length }, (_, at) => wave(at / length));
   const tables = waves.map(({ across, down, phase, gains }) => ({
     gains,
     sinX: table(width, (x) => Math.sin(across * x + phase)),
@@ -49,6 +68,18 @@ export function toSharp(pixels: Pixels): Sharp {
   return sharp(pixels.rgb, { raw: { width: pixels.width, height: pixels.height, channels: 3 } });
 }
 
+/** Each turn and mirroring by sharp, which turns clockwise, and mirrors before it turns. */
+export const TURNS: Readonly<Record<DihedralVariant, (image: Sharp) => Sharp>> = {
+  original: (image) => image,
+  rotate90: (image) => image.rotate(270),
+  rotate180: (image) => image.rotate(180),
+  rotate270: (image) => image.rotate(90),
+  flipX: (image) => image.flip(),
+  flipY: (image) => image.flop(),
+  flipPlus1: (image) => image.flop().rotate(270), // about the main diagonal
+  flipMinus1: (image) => image.flop().rotate(90),
+};
+
 /** Mean over all values of the absolute difference of two pictures, 0..255. */
 export function meanDifference(a: Pixels, b: Pixels): number {
   if (a.rgb.length !== b.rgb.length) throw new Error(`${a.width}x${a.height} against ${b.width}x${b.height}`);
@@ -69,15 +100,4 @@ export function clothingPhotos(everyNth: number): readonly Uint8Array[] {
     .sort()
     .filter((_, i) => i % everyNth === 0)
     .map((name) => readFileSync(new URL(name, CLOTHING)));
-}
-
-/** Mulberry32 (T. Ettinger, public domain): seeded numbers in 0..1. */
-export function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

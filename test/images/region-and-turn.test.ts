@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import sharp, { type Sharp } from 'sharp';
+import sharp from 'sharp';
 import { SearchError } from '../../src/errors.js';
-import { decodeImage, restrictSharp } from '../../src/images/decode-image.js';
-import { createDecoderPool } from '../../src/images/decoder-pool.js';
-import { DEFAULT_IMAGE_LIMITS } from '../../src/images/image-limits.js';
-import { DIHEDRAL_VARIANTS, type DihedralVariant, hammingDistance } from '../../src/images/perceptual-hash.js';
-import { checkedRegion, cropPixels } from '../../src/images/region.js';
-import { turnPixels } from '../../src/images/turn-pixels.js';
-import { meanDifference, PREPROCESSING, syntheticPicture, toSharp } from './pictures.js';
+import { decodeImage, restrictSharp } from '../../src/images/decoding/decode-image.js';
+import { createDecoderPool } from '../../src/images/decoding/decoder-pool.js';
+import { DEFAULT_IMAGE_LIMITS } from '../../src/images/decoding/image-limits.js';
+import { DIHEDRAL_VARIANTS, hammingDistance } from '../../src/images/perceptual-hash.js';
+import { checkedRegion, cropPixels, turnPixels } from '../../src/images/region.js';
+import { meanDifference, PREPROCESSING, syntheticPicture, TURNS, toSharp } from './pictures.js';
 
 const settings = { limits: DEFAULT_IMAGE_LIMITS, preprocessing: PREPROCESSING, thumbnailSize: 256 };
-const turns: Readonly<Record<DihedralVariant, (image: Sharp) => Sharp>> = {
-  original: (image) => image,
-  rotate90: (image) => image.rotate(270), // sharp turns clockwise
-  rotate180: (image) => image.rotate(180),
-  rotate270: (image) => image.rotate(90),
-  flipX: (image) => image.flip(),
-  flipY: (image) => image.flop(),
-  flipPlus1: (image) => image.flop().rotate(270), // sharp mirrors first, then turns
-  flipMinus1: (image) => image.flop().rotate(90),
-};
 
 before(() => restrictSharp());
 
@@ -28,7 +17,7 @@ describe('turning', () => {
   test('moves every pixel as sharp does', async () => {
     const picture = syntheticPicture({ width: 13, height: 7 });
     for (const variant of DIHEDRAL_VARIANTS) {
-      const { data, info } = await turns[variant](toSharp(picture)).raw().toBuffer({ resolveWithObject: true });
+      const { data, info } = await TURNS[variant](toSharp(picture)).raw().toBuffer({ resolveWithObject: true });
       const turned = turnPixels(picture, variant);
       assert.deepEqual([turned.width, turned.height], [info.width, info.height], variant);
       assert.deepEqual(Buffer.from(turned.rgb), data, variant);
@@ -46,7 +35,10 @@ describe('turning', () => {
         asked,
       );
       for (const { view, pixels, perceptualHash } of views) {
-        const file = await decodeImage(await turns[view](toSharp(picture)).png().toBuffer(), { ...settings, thumbnail: false });
+        const file = await decodeImage(await TURNS[view](toSharp(picture)).png().toBuffer(), {
+          ...settings,
+          thumbnail: false,
+        });
         assert.ok(meanDifference(pixels, file.pixels) < 2, `${view}: ${meanDifference(pixels, file.pixels)}`);
         // The hash's sampling is symmetric only where there is nothing to blur.
         if (width === 64) assert.ok(hammingDistance(perceptualHash, file.perceptualHash) <= 4, view);
@@ -58,7 +50,10 @@ describe('turning', () => {
 describe('a crop', () => {
   test('is cut at whole pixels and has at least one', () => {
     const picture = syntheticPicture({ width: 10, height: 8 });
-    assert.deepEqual(cropPixels(picture, { x: 0, y: 0, width: 1, height: 1 }), { ...picture, rgb: Uint8Array.from(picture.rgb) });
+    assert.deepEqual(cropPixels(picture, { x: 0, y: 0, width: 1, height: 1 }), {
+      ...picture,
+      rgb: Uint8Array.from(picture.rgb),
+    });
     const corner = cropPixels(picture, { x: 0.9, y: 0.875, width: 0.1, height: 0.125 });
     assert.deepEqual(corner, { width: 1, height: 1, rgb: picture.rgb.slice(-3) });
     const speck = cropPixels(picture, { x: 0.999, y: 0.999, width: 0.0001, height: 0.0001 });
@@ -88,9 +83,15 @@ describe('a crop', () => {
     const region = { x: 0.5, y: 0.25, width: 0.125, height: 0.25 };
     const bytes = await toSharp(large).rotate(270).jpeg({ quality: 95 }).withMetadata({ orientation: 6 }).toBuffer();
     const cropped = await decodeImage(bytes, { ...settings, thumbnail: true, crop: region });
-    const expected = await decodeImage(await toSharp(cropPixels(large, region)).png().toBuffer(), { ...settings, thumbnail: true });
+    const expected = await decodeImage(await toSharp(cropPixels(large, region)).png().toBuffer(), {
+      ...settings,
+      thumbnail: true,
+    });
     assert.deepEqual([cropped.width, cropped.height], [1600, 1200], 'the size is that of the whole picture');
-    assert.ok(meanDifference(cropped.pixels, expected.pixels) < 4, String(meanDifference(cropped.pixels, expected.pixels)));
+    assert.ok(
+      meanDifference(cropped.pixels, expected.pixels) < 4,
+      String(meanDifference(cropped.pixels, expected.pixels)),
+    );
     const thumbnails = [cropped, expected].map(async ({ thumbnail }) => {
       const { data, info } = await sharp(thumbnail).raw().toBuffer({ resolveWithObject: true });
       return { width: info.width, height: info.height, rgb: data };

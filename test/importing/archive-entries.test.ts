@@ -1,4 +1,7 @@
-/** Archives as strangers make them: every one is read, refused by entry, or refused whole; none writes, follows a link or grows without end. */
+/**
+ * Archives as strangers make them: every one is read, refused by entry, or refused whole; none writes, follows a link
+ * or grows without end.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +11,13 @@ import { gzipSync } from 'node:zlib';
 import { type ArchiveLimits, archiveEntries, archiveKindOf } from '../../src/importing/archive-entries.js';
 import { tarOf, zipOf } from './archives.js';
 
-const LIMITS: ArchiveLimits = { entriesMax: 100, expandedBytesMax: 1e9, ratioMax: 200, fileBytesMax: 10_000 };
+const LIMITS: ArchiveLimits = {
+  entriesMax: 100,
+  expandedBytesMax: 1e9,
+  ratioMax: 200,
+  fileBytesMax: 10_000,
+  fileBytesFlag: '--max-upload-bytes',
+};
 type Read = { readonly name: string; readonly content?: string; readonly code?: string };
 
 test('a zip, a tar and a tar.gz give the same files in the same order, as often as they are walked', async (context) => {
@@ -56,7 +65,7 @@ test('names are shown and never used: paths, controls, other systems and no name
   const names = [
     '../../etc/passwd',
     '/etc/shadow',
-    '..\\..\\boot.ini',
+    '..\\..\\boot.jpg',
     'C:\\x.jpg',
     'a\u0000b\u202e\u001b[31m.jpg',
     `${'x'.repeat(2000)}.jpg`,
@@ -102,6 +111,33 @@ test('folders and litter are no pictures; links, devices, encrypted and large en
   ]);
 });
 
+test('names of a zip without the flag of UTF-8 are UTF-8 where they are valid, and a second byte is not a separator', async (context) => {
+  const name = (nameBytes: Buffer, system = 3) => ({ name: '', nameBytes, system, content: 'x' });
+  const zip = zipOf([
+    name(Buffer.from('Фото.jpg')),
+    name(Buffer.from([0x83, 0x5c, 0x95, 0x5c, 0x2e, 0x6a, 0x70, 0x67]), 0), // Shift-JIS, made on Windows
+    name(Buffer.from([0x83, 0x5c, 0x95, 0x5c, 0x2e, 0x6a, 0x70, 0x67]), 3),
+    name(Buffer.from('folder\\a.jpg'), 0),
+    name(Buffer.from([0x4d, 0x81, 0x2e, 0x6a, 0x70, 0x67])), // CP437
+  ]);
+  const names = (await readAll(await onDisk(context, zip))).map((entry) => entry.name);
+  assert.equal(names.length, 5);
+  assert.deepEqual([names[0], names[3], names[4]], ['Фото.jpg', 'folder/a.jpg', 'Mü.jpg']);
+});
+
+test('a zip whose end record counts too few entries is read whole', async (context) => {
+  const files = [1, 2, 3].map((number) => ({ name: `${number}.jpg`, content: String(number) }));
+  for (const claimedEntries of [0, 1, 2])
+    assert.equal((await readAll(await onDisk(context, zipOf(files, { claimedEntries })))).length, 3);
+  await refusedWhole(await onDisk(context, zipOf(files, { claimedEntries: 4 })), LIMITS, 'ARCHIVE_DAMAGED');
+});
+
+test('an archive has no more entries than its size can hold as pictures', async (context) => {
+  const files = Array.from({ length: 3000 }, (_, number) => ({ name: `${number}.jpg`, content: '' }));
+  const path = await onDisk(context, gzipSync(await tarOf(files)));
+  await refusedWhole(path, { ...LIMITS, entriesMax: 100_000 }, 'ARCHIVE_TOO_LARGE');
+});
+
 test('a zip entry that lies of its size, or is damaged, is refused alone', async (context) => {
   const zip = zipOf([
     { name: 'liar.jpg', content: Buffer.alloc(20_000), isPacked: true, claimedBytes: 10 },
@@ -138,7 +174,11 @@ test('what unpacks too far is refused whole, before it has', async (context) => 
     Array(3).fill('UPLOAD_TOO_LARGE'),
     'and what is just large is not',
   );
-  await refusedWhole(await onDisk(context, await tarOf(many.slice(0, 9))), { ...LIMITS, expandedBytesMax: 4000 }, 'ARCHIVE_TOO_LARGE');
+  await refusedWhole(
+    await onDisk(context, await tarOf(many.slice(0, 9))),
+    { ...LIMITS, expandedBytesMax: 4000 },
+    'ARCHIVE_TOO_LARGE',
+  );
 });
 
 test('a tar header that claims gigabytes of a name is refused before they are gathered', async (context) => {

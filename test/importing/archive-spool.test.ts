@@ -11,7 +11,9 @@ test('an archive is on disk when it was received, and nothing is left of one tha
   await spool.receive('a', Readable.from([Buffer.alloc(600, 1), Buffer.alloc(400, 2)]));
   assert.equal((await readFile(spool.pathOf('a'))).length, 1000);
   assert.equal(await spool.has('a'), true);
-  await assert.rejects(spool.receive('b', Readable.from([Buffer.alloc(600), Buffer.alloc(401)])), { code: 'UPLOAD_TOO_LARGE' });
+  await assert.rejects(spool.receive('b', Readable.from([Buffer.alloc(600), Buffer.alloc(401)])), {
+    code: 'UPLOAD_TOO_LARGE',
+  });
   const gone = new Error('the client has gone');
   const body = async function* (): AsyncGenerator<Buffer> {
     yield Buffer.alloc(10);
@@ -39,5 +41,9 @@ async function start(context: TestContext, options: { readonly bytesMax: number;
   const parent = await mkdtemp(join(tmpdir(), 'likeness-spool-'));
   context.after(() => rm(parent, { recursive: true, force: true }));
   const folder = join(parent, 'imports');
-  return { spool: new ArchiveSpool({ folder, reserveBytes: 0, ...options }), folder, names: async () => (await readdir(folder)).sort() };
+  return {
+    spool: new ArchiveSpool({ folder, reserveBytes: 0, bytesPerSecondMin: 1000, windowMs: 60_000, ...options }),
+    folder,
+    names: async () => (await readdir(folder)).sort(),
+  };
 }

@@ -16,7 +16,10 @@ export type TarFile = {
 export async function tarOf(files: readonly TarFile[]): Promise<Buffer> {
   const archive = pack();
   for (const { name, content, type, linkname } of files) {
-    archive.entry({ name, ...(type !== undefined && { type }), ...(linkname !== undefined && { linkname }) }, content ?? '');
+    archive.entry(
+      { name, ...(type !== undefined && { type }), ...(linkname !== undefined && { linkname }) },
+      content ?? '',
+    );
   }
   archive.finalize();
   return buffer(archive);
@@ -32,13 +35,20 @@ export type ZipFile = {
   /** Unix mode: 0o120777 is a link. */
   readonly mode?: number;
   readonly flags?: number;
+  /** The bytes of the name, where they are not UTF-8; then the flag of UTF-8 is not set. */
+  readonly nameBytes?: Buffer;
+  /** Upper byte of "version made by": 3 is Unix (as where not given), 0 is FAT. */
+  readonly system?: number;
   readonly method?: number;
   /** Its data are the first file's. */
   readonly sharesFirst?: boolean;
 };
 
 /** A zip of these, written by hand. */
-export function zipOf(files: readonly ZipFile[], { isPacked: allPacked = false } = {}): Buffer {
+export function zipOf(
+  files: readonly ZipFile[],
+  { isPacked: allPacked = false, claimedEntries = files.length % 65536 } = {},
+): Buffer {
   const locals: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
@@ -46,10 +56,10 @@ export function zipOf(files: readonly ZipFile[], { isPacked: allPacked = false }
     const content = Buffer.from(file.content);
     const isPacked = file.isPacked ?? allPacked;
     const data = isPacked ? deflateRawSync(content) : content;
-    const name = Buffer.from(file.name);
+    const name = file.nameBytes ?? Buffer.from(file.name);
     const fields = Buffer.alloc(26);
     fields.writeUInt16LE(20, 0);
-    fields.writeUInt16LE((file.flags ?? 0) | 0x800, 2);
+    fields.writeUInt16LE((file.flags ?? 0) | (file.nameBytes === undefined ? 0x800 : 0), 2);
     fields.writeUInt16LE(file.method ?? (isPacked ? 8 : 0), 4);
     fields.writeUInt32LE(file.claimedCrc ?? checksum(content), 10);
     fields.writeUInt32LE(data.length, 14);
@@ -64,13 +74,13 @@ export function zipOf(files: readonly ZipFile[], { isPacked: allPacked = false }
     const rest = Buffer.alloc(14);
     rest.writeUInt32LE(((file.mode ?? 0o100644) << 16) >>> 0, 6);
     rest.writeUInt32LE(at, 10);
-    const version = Buffer.from([20, 3]);
+    const version = Buffer.from([20, file.system ?? 3]);
     directory.push(Buffer.from('PK\u0001\u0002', 'latin1'), version, fields, rest, name);
   }
   const index = Buffer.concat(directory);
   const end = Buffer.alloc(18);
-  end.writeUInt16LE(files.length, 4);
-  end.writeUInt16LE(files.length, 6);
+  end.writeUInt16LE(claimedEntries, 4);
+  end.writeUInt16LE(claimedEntries, 6);
   end.writeUInt32LE(index.length, 8);
   end.writeUInt32LE(offset, 12);
   return Buffer.concat([...locals, index, Buffer.from('PK\u0005\u0006', 'latin1'), end]);

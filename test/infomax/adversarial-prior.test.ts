@@ -1,9 +1,7 @@
 /** The adversarial prior: both players' losses against loops, and whose gradient goes where. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import { registerGradients } from '../../src/compile/gradients.js';
 import {
   type AdversarialPriorSpec,
   adversarialPrior,
@@ -12,9 +10,9 @@ import {
 } from '../../src/infomax/adversarial-prior.js';
 import { initialStatistics } from '../../src/infomax/network.js';
 import { infoMaxObjective, type ObjectiveSpec, objectiveParameters } from '../../src/infomax/objective.js';
-import type { InitialValues, Tensors } from '../../src/infomax/parameters.js';
-import { normalNoise, seededRandom } from '../../src/infomax/random.js';
 import { seedObjective } from '../../src/infomax/seed-recipe.js';
+import { normalNoise, seededRandom } from '../../src/seeded-random.js';
+import { tensors, useCpu } from './cpu-tensors.js';
 import { assertGradientsMatchDifferences } from './gradients-by-differences.js';
 
 const SEED = 11;
@@ -22,13 +20,7 @@ const [ROWS, SIZE] = [5, 3];
 /** ReLU has corners; a shorter difference straddles fewer of them, and is less exact. */
 const SMALL_STEPS = { step: 2e-3, tolerance: 2e-2 };
 
-before(async () => {
-  registerGradients();
-  await tf.setBackend('cpu');
-});
-
-const tensors = (values: InitialValues): Tensors =>
-  Object.fromEntries(Object.entries(values).map(([name, { shape, values: data }]) => [name, tf.tensor(data, [...shape])]));
+before(useCpu);
 
 function fixture(distribution: AdversarialPriorSpec['distribution']) {
   const random = seededRandom(SEED);
@@ -47,7 +39,9 @@ for (const distribution of ['normal', 'uniform'] as const) {
     const { encoder, discriminator } = adversarialPrior({ spec, parameters: tensors(values), codes, samples });
     const layer = (index: number, x: readonly number[]): number[] => {
       const [weight, bias] = [values[`prior.layer${index}.weight`]!, values[`prior.layer${index}.bias`]!.values];
-      return Array.from(bias, (shift, o) => x.reduce((sum, value, i) => sum + value * weight.values[i * bias.length + o]!, shift));
+      return Array.from(bias, (shift, o) =>
+        x.reduce((sum, value, i) => sum + value * weight.values[i * bias.length + o]!, shift),
+      );
     };
     const rectified = (x: readonly number[]): number[] => x.map((value) => Math.max(value, 0));
     const logit = (x: readonly number[]): number => layer(2, rectified(layer(1, rectified(layer(0, x)))))[0]!;
@@ -56,7 +50,8 @@ for (const distribution of ['normal', 'uniform'] as const) {
     const mean = (list: readonly number[]): number => list.reduce((sum, value) => sum + value, 0) / list.length;
     const fooled = mean(shown.map((row) => -Math.log(sigmoid(logit(row)))));
     const told =
-      mean(samples.arraySync().map((row) => -Math.log(sigmoid(logit(row))))) + mean(shown.map((row) => -Math.log(1 - sigmoid(logit(row)))));
+      mean(samples.arraySync().map((row) => -Math.log(sigmoid(logit(row))))) +
+      mean(shown.map((row) => -Math.log(1 - sigmoid(logit(row)))));
     assert.ok(Math.abs(encoder.dataSync()[0]! - fooled) < 1e-5);
     assert.ok(Math.abs(discriminator.dataSync()[0]! - told) < 1e-5);
   });
@@ -96,7 +91,8 @@ for (const distribution of ['normal', 'uniform'] as const) {
       return tf.add(encoder, discriminator);
     })(all);
     assert.deepEqual([...ofBoth[0]!.dataSync()], [...ofEncoder[0]!.dataSync()]);
-    for (const index of names.keys()) assert.deepEqual([...ofBoth[index + 1]!.dataSync()], [...ofDiscriminator[index + 1]!.dataSync()]);
+    for (const index of names.keys())
+      assert.deepEqual([...ofBoth[index + 1]!.dataSync()], [...ofDiscriminator[index + 1]!.dataSync()]);
   });
 }
 
@@ -108,7 +104,10 @@ test('samples are of the distribution that is asked for', () => {
   const normal = moments(priorSamples({ distribution: 'normal', hidden: [1] }, 20_000, seededRandom(SEED)));
   const uniform = moments(priorSamples({ distribution: 'uniform', hidden: [1] }, 20_000, seededRandom(SEED)));
   assert.ok(Math.abs(normal.mean) < 0.03 && Math.abs(normal.variance - 1) < 0.05, JSON.stringify(normal));
-  assert.ok(Math.abs(uniform.mean - 0.5) < 0.01 && Math.abs(uniform.variance - 1 / 12) < 0.005, JSON.stringify(uniform));
+  assert.ok(
+    Math.abs(uniform.mean - 0.5) < 0.01 && Math.abs(uniform.variance - 1 / 12) < 0.005,
+    JSON.stringify(uniform),
+  );
 });
 
 test('the loss of the objective counts the encoder, not the adversary, and a discriminator that knows nothing says ln 2', () => {
@@ -128,7 +127,10 @@ test('the loss of the objective counts the encoder, not the adversary, and a dis
     noise: tf.tensor2d(normalNoise(20, random), [4, 5]),
     negatives: { global: order, local: order },
   };
-  const { loss, global, local, prior } = infoMaxObjective({ ...given, priorSamples: tf.tensor2d(normalNoise(20, random), [4, 5]) });
+  const { loss, global, local, prior } = infoMaxObjective({
+    ...given,
+    priorSamples: tf.tensor2d(normalNoise(20, random), [4, 5]),
+  });
   const number = (tensor: tf.Tensor): number => tensor.dataSync()[0]!;
   assert.ok(Math.abs(number(prior) - Math.LN2) < 1e-6);
   assert.ok(Math.abs(number(loss) - (0.5 * number(global) + 1.5 * number(local) + 0.01 * Math.LN2)) < 1e-5);

@@ -1,29 +1,25 @@
-/** The decoder of the reconstruction baselines: shapes, transposed convolution against loops, gradients against differences. */
+/**
+ * The decoder of the reconstruction baselines: shapes, transposed convolution against loops, gradients
+ * against differences.
+ */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
-import { registerGradients } from '../../src/compile/gradients.js';
 import { decode, decoderParameters, isReversible, squaredError } from '../../src/infomax/decoder.js';
 import { initialStatistics, type NetworkSpec } from '../../src/infomax/network.js';
 import { infoMaxObjective, type ObjectiveSpec, objectiveParameters } from '../../src/infomax/objective.js';
-import type { InitialValues, Tensors } from '../../src/infomax/parameters.js';
-import { normalNoise, seededRandom } from '../../src/infomax/random.js';
 import { SEED_CIFAR10, seedObjective } from '../../src/infomax/seed-recipe.js';
+import { normalNoise, seededRandom } from '../../src/seeded-random.js';
 import { assertMatchesCpu } from '../compile/against-cpu.js';
+import { tensors, useCpu } from './cpu-tensors.js';
 import { assertGradientsMatchDifferences } from './gradients-by-differences.js';
 
 const SEED = 13;
 const SMALL = seedObjective({ side: 8, channels: [4, 6], codeSize: 5 });
 const NETWORK: NetworkSpec = SMALL.network;
 
-before(async () => {
-  registerGradients();
-  await tf.setBackend('cpu');
-});
+before(useCpu);
 
-const tensors = (values: InitialValues): Tensors =>
-  Object.fromEntries(Object.entries(values).map(([name, { shape, values: data }]) => [name, tf.tensor(data, [...shape])]));
 const normal = (shape: readonly number[], random: () => number): tf.Tensor =>
   tf.tensor(
     normalNoise(
@@ -48,7 +44,10 @@ test('the decoder of the seed goes the encoder stages backwards to the size of t
   assert.ok(!isReversible({ ...NETWORK, image: { ...NETWORK.image, height: 10 } }));
 });
 
-/** y[n, r, c, o] = sum of x[n, i, j, k] filter[r + before - stride i, c + before - stride j, o, k]: what a transposed convolution is. */
+/**
+ * y[n, r, c, o] = sum of x[n, i, j, k] filter[r + before - stride i, c + before - stride j, o, k]: what a transposed
+ * convolution is.
+ */
 function transposedByLoops(x: tf.Tensor4D, filter: tf.Tensor4D, stride: number): number[] {
   const [batch, rows, columns, inputs] = x.shape;
   const [kernel, , outputs] = filter.shape;
@@ -102,10 +101,9 @@ for (const [kernel, stride] of [
         filter: { shape: [kernel, kernel, 2, 5], dtype: 'float32' },
       },
       run: ({ x, filter }) => {
-        const { value, grads } = tf.valueAndGrads((a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.sin(transposed(a, b))) as tf.Scalar)([
-          x!,
-          filter!,
-        ]);
+        const { value, grads } = tf.valueAndGrads(
+          (a: tf.Tensor, b: tf.Tensor) => tf.sum(tf.sin(transposed(a, b))) as tf.Scalar,
+        )([x!, filter!]);
         return { y: transposed(x!, filter!), value, dx: grads[0]!, dfilter: grads[1]! };
       },
       random: seededRandom(SEED),
@@ -124,7 +122,10 @@ test('the decoder learns from the squared error: its gradients match differences
   const smooth: NetworkSpec = { ...NETWORK, leak: 1 }; // no corners for a difference to straddle
   assertGradientsMatchDifferences(
     (code, ...own) =>
-      squaredError(images, decode(smooth, Object.fromEntries(names.map((name, index) => [name, own[index]!])), code as tf.Tensor2D)),
+      squaredError(
+        images,
+        decode(smooth, Object.fromEntries(names.map((name, index) => [name, own[index]!])), code as tf.Tensor2D),
+      ),
     [codes, ...names.map((name) => parameters[name]!)],
     { tolerance: 2e-2 },
   );

@@ -4,7 +4,7 @@ import { before, test } from 'node:test';
 import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { DIVERGENCES, ESTIMATORS, type EstimatorName, fDivergence } from '../../src/infomax/estimators.js';
-import { seededRandom } from '../../src/infomax/random.js';
+import { seededRandom } from '../../src/seeded-random.js';
 import { assertGradientsMatchDifferences } from './gradients-by-differences.js';
 
 const SEED = 11;
@@ -19,7 +19,8 @@ const REFERENCES: Readonly<Record<EstimatorName, Reference>> = {
     mean(positive.map((t) => Math.log(sigmoid(t)))) + mean(negative.flat().map((t) => Math.log(1 - sigmoid(t)))),
   'info-nce': (positive, negative) =>
     mean(positive.map((t, m) => Math.log(Math.exp(t) / mean([Math.exp(t), ...negative[m]!.map(Math.exp)])))),
-  'decoupled-info-nce': (positive, negative) => mean(positive.map((t, m) => Math.log(Math.exp(t) / mean(negative[m]!.map(Math.exp))))),
+  'decoupled-info-nce': (positive, negative) =>
+    mean(positive.map((t, m) => Math.log(Math.exp(t) / mean(negative[m]!.map(Math.exp))))),
   'donsker-varadhan': (positive, negative) => mean([...positive]) - Math.log(mean(negative.flat().map(Math.exp))),
   'kullback-leibler': (positive, negative) => mean([...positive]) - mean(negative.flat().map((t) => Math.exp(t - 1))),
   'squared-hellinger': (positive, negative) => {
@@ -113,6 +114,7 @@ function normalQuantile(probability: number): number {
 /** Abramowitz and Stegun 7.1.26, within 1.5e-7. */
 function erf(x: number): number {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const tail = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * Math.exp(-x * x);
+  const tail =
+    ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t * Math.exp(-x * x);
   return x < 0 ? tail - 1 : 1 - tail;
 }

@@ -4,8 +4,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { registerGradients } from '../../src/compile/gradients.js';
 
 /**
- * Checks d f / d x for every element of every x. f returns a scalar. float32 arithmetic leaves a central difference about three digits, so the
- * tolerance is relative to the largest derivative.
+ * Checks d f / d x for every element of every x. f returns a scalar. float32 arithmetic leaves a central difference
+ * about three digits, so the tolerance is relative to the largest derivative.
  */
 export function assertGradientsMatchDifferences(
   f: (...xs: tf.Tensor[]) => tf.Scalar,
@@ -21,7 +21,9 @@ export function assertGradientsMatchDifferences(
       const at = (element: number, shift: number): number => {
         const moved = Float32Array.from(values);
         moved[element]! += shift;
-        return tf.tidy(() => f(...xs.map((other, k) => (k === index ? tf.tensor(moved, x.shape) : other))).dataSync()[0]!);
+        return tf.tidy(
+          () => f(...xs.map((other, k) => (k === index ? tf.tensor(moved, x.shape) : other))).dataSync()[0]!,
+        );
       };
       const expected = Float64Array.from(values, (_, element) => (at(element, step) - at(element, -step)) / (2 * step));
       const scale = Math.max(1e-3, ...expected.map(Math.abs));

@@ -1,33 +1,36 @@
 /** The method's parts against loops, and the properties that the article and the paper promise. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import * as ort from 'onnxruntime-node';
 import { exportInference } from '../../src/compile/export-inference.js';
-import { registerGradients } from '../../src/compile/gradients.js';
 import { openSession } from '../../src/compile/session.js';
 import { type DiscriminatorSpec, discriminate, discriminatorParameters } from '../../src/infomax/discriminators.js';
-import { encode, encodeForTraining, encoderParameters, initialStatistics, mapShape } from '../../src/infomax/network.js';
-import { infoMaxObjective, type ObjectiveSpec, objectiveParameters } from '../../src/infomax/objective.js';
+import {
+  encode,
+  encodeForTraining,
+  encoderParameters,
+  initialStatistics,
+  mapShape,
+} from '../../src/infomax/network.js';
+import {
+  infoMaxObjective,
+  type ObjectiveSpec,
+  objectiveParameters,
+  standardNormalDivergence,
+} from '../../src/infomax/objective.js';
 import { derangement, drawNegatives, negativeCount, offDiagonal } from '../../src/infomax/pairs.js';
-import type { InitialValues, Tensors } from '../../src/infomax/parameters.js';
-import { standardNormalDivergence } from '../../src/infomax/prior.js';
-import { normalNoise, permutation, seededRandom } from '../../src/infomax/random.js';
 import { SEED_CIFAR10, SEED_TINY_IMAGENET, seedObjective } from '../../src/infomax/seed-recipe.js';
+import { normalNoise, seededRandom, shuffledIndices } from '../../src/seeded-random.js';
+import { tensors, useCpu } from './cpu-tensors.js';
 import { assertGradientsMatchDifferences } from './gradients-by-differences.js';
 
 const SEED = 5;
 const SMALL = seedObjective({ side: 8, channels: [4, 6], codeSize: 5 });
 const BATCH = 6;
 
-before(async () => {
-  registerGradients();
-  await tf.setBackend('cpu');
-});
+before(useCpu);
 
-const tensors = (values: InitialValues): Tensors =>
-  Object.fromEntries(Object.entries(values).map(([name, { shape, values: data }]) => [name, tf.tensor(data, [...shape])]));
 const uniform = (shape: number[], random: () => number): tf.Tensor =>
   tf.tensor(
     Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => 2 * random() - 1),
@@ -42,7 +45,8 @@ function evaluate(
     const random = seededRandom(SEED);
     const parameters: Record<string, tf.Tensor> = { ...tensors(objectiveParameters(spec, random)) };
     if (options.zeroLogits)
-      for (const name of Object.keys(parameters)) if (/layer3\.weight$/.test(name)) parameters[name] = tf.zerosLike(parameters[name]!);
+      for (const name of Object.keys(parameters))
+        if (/layer3\.weight$/.test(name)) parameters[name] = tf.zerosLike(parameters[name]!);
     const images = uniform([BATCH, spec.network.image.height, spec.network.image.width, 3], random) as tf.Tensor4D;
     const noise = tf.tensor2d(normalNoise(BATCH * spec.network.codeSize, random), [BATCH, spec.network.codeSize]);
     const order = options.order ?? Int32Array.from({ length: BATCH }, (_, index) => index);
@@ -100,7 +104,10 @@ for (const draw of [{ draw: 'derangement', count: 1 }, { draw: 'all' }] as const
         global: { ...SMALL.global, image: 'pooled', negatives: draw, discriminator, estimator },
         local: { ...SMALL.local, negatives: draw, discriminator, estimator },
       };
-      const [first, second] = [evaluate(spec), evaluate(spec, { order: permutation(BATCH, seededRandom(99)) })];
+      const [first, second] = [
+        evaluate(spec),
+        evaluate(spec, { order: Int32Array.from(shuffledIndices(BATCH, seededRandom(99))) }),
+      ];
       for (const key of ['loss', 'global', 'local', 'prior'] as const)
         assert.ok(Math.abs(first[key] - second[key]) < 2e-5, `${key}: ${first[key]} ${second[key]}`);
       assert.notEqual(first.local, 0);
@@ -180,7 +187,11 @@ for (const kind of ['concatenate', 'dot'] as const) {
       };
       const score = (k: number, j: number, p: number): number => {
         if (kind === 'concatenate')
-          return layer('t.layer2', layer('t.layer1', layer('t.layer0', [...code[k]!, ...place[j]![p]!], true), true), false)[0]!;
+          return layer(
+            't.layer2',
+            layer('t.layer1', layer('t.layer0', [...code[k]!, ...place[j]![p]!], true), true),
+            false,
+          )[0]!;
         const left = layer('t.place1', layer('t.place0', place[j]![p]!, true), false);
         const right = layer('t.code1', layer('t.code0', code[k]!, true), false);
         return left.reduce((sum, value, i) => sum + value * right[i]!, 0);
@@ -202,7 +213,8 @@ test('the prior is the mean KL to a standard normal, with its gradient', () => {
   const random = seededRandom(SEED);
   const [mean, logVariance] = [uniform([3, 4], random) as tf.Tensor2D, uniform([3, 4], random) as tf.Tensor2D];
   const [m, v] = [mean.dataSync(), logVariance.dataSync()];
-  const expected = Array.from(m, (value, i) => 0.5 * (value ** 2 + Math.exp(v[i]!) - 1 - v[i]!)).reduce((a, b) => a + b) / 12;
+  const expected =
+    Array.from(m, (value, i) => 0.5 * (value ** 2 + Math.exp(v[i]!) - 1 - v[i]!)).reduce((a, b) => a + b) / 12;
   assert.ok(Math.abs(standardNormalDivergence({ mean, logVariance }).dataSync()[0]! - expected) < 1e-6);
   assertGradientsMatchDifferences(
     (a, b) => standardNormalDivergence({ mean: a as tf.Tensor2D, logVariance: b as tf.Tensor2D }),
@@ -223,7 +235,10 @@ test('batch norm as folded for inference equals batch norm of the training pass 
     const first = encodeForTraining({ spec: SMALL.network, parameters, statistics, images });
     // Moving averages of the same batch again and again approach its statistics: m <- 0.99 m + 0.01 x, solved for x.
     statistics = Object.fromEntries(
-      Object.entries(first.nextStatistics).map(([name, next]) => [name, tf.div(tf.sub(next, tf.mul(statistics[name]!, 0.99)), 0.01)]),
+      Object.entries(first.nextStatistics).map(([name, next]) => [
+        name,
+        tf.div(tf.sub(next, tf.mul(statistics[name]!, 0.99)), 0.01),
+      ]),
     );
     const folded = encode({ spec: SMALL.network, parameters, statistics, images });
     for (const key of ['mean', 'logVariance', 'map', 'pooled'] as const) {
@@ -256,16 +271,23 @@ test('the exported encoder takes batches of any size and gives what tfjs gives',
   for (const batch of [1, 3]) {
     const images = uniform([batch, 8, 8, 3], random);
     const expected = run(images);
-    const outputs = await session.run({ images: new ort.Tensor('float32', images.dataSync() as Float32Array, images.shape) });
+    const outputs = await session.run({
+      images: new ort.Tensor('float32', images.dataSync() as Float32Array, images.shape),
+    });
     for (const key of ['embedding', 'features'] as const) {
       assert.deepEqual([...outputs[key]!.dims], expected[key].shape);
       const actual = outputs[key]!.data as Float32Array;
-      for (const [index, value] of expected[key].dataSync().entries()) assert.ok(Math.abs(value - actual[index]!) < 1e-5);
+      for (const [index, value] of expected[key].dataSync().entries())
+        assert.ok(Math.abs(value - actual[index]!) < 1e-5);
     }
   }
   await session.release();
   assert.throws(
-    () => exportInference({ input: { name: 'x', shape: [4] }, run: (x) => ({ embedding: tf.sub(x, tf.div(tf.sum(x, 0), x.shape[0]!)) }) }),
+    () =>
+      exportInference({
+        input: { name: 'x', shape: [4] },
+        run: (x) => ({ embedding: tf.sub(x, tf.div(tf.sum(x, 0), x.shape[0]!)) }),
+      }),
     /depends on the size of the batch/,
   );
 });

@@ -1,32 +1,43 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import '@tensorflow/tfjs-backend-cpu';
 import * as tf from '@tensorflow/tfjs-core';
 import { discriminate, discriminatorParameters } from '../../src/infomax/discriminators.js';
 import { decoupledInfoNce } from '../../src/infomax/estimators.js';
 import { encodeForTraining, initialStatistics } from '../../src/infomax/network.js';
 import { infoMaxObjective, type ObjectiveSpec, objectiveParameters } from '../../src/infomax/objective.js';
-import { normalNoise, seededRandom } from '../../src/infomax/random.js';
 import { seedObjective } from '../../src/infomax/seed-recipe.js';
+import { normalNoise, seededRandom } from '../../src/seeded-random.js';
+import { tensors, useCpu } from './cpu-tensors.js';
 
 const BATCH = 3;
 const VIEWS = 2;
 const D = 6;
 
 test('with two views the code of each meets the map of the other: equal to pairs formed one by one', async () => {
-  await tf.setBackend('cpu');
+  await useCpu();
   const base = seedObjective({ side: 8, channels: [4], codeSize: D });
   const discriminator = { kind: 'dot', hidden: 5, size: 4, temperature: 0.2 } as const;
-  const local = { weight: 1, image: 'map', negatives: { draw: 'all' }, discriminator, estimator: 'decoupled-info-nce' } as const;
+  const local = {
+    weight: 1,
+    image: 'map',
+    negatives: { draw: 'all' },
+    discriminator,
+    estimator: 'decoupled-info-nce',
+  } as const;
   const spec: ObjectiveSpec = { ...base, global: { ...base.global, weight: 0 }, local, priorWeight: 0, views: VIEWS };
   const random = seededRandom(17);
-  const tensors = (values: ReturnType<typeof initialStatistics>) =>
-    Object.fromEntries(Object.entries(values).map(([name, { shape, values: numbers }]) => [name, tf.tensor(numbers, [...shape])]));
   const parameters = tensors(objectiveParameters(spec, random));
   const statistics = tensors(initialStatistics(spec.network));
   const images = tf.tensor4d(normalNoise(BATCH * VIEWS * 8 * 8 * 3, random), [BATCH * VIEWS, 8, 8, 3]);
   const noise = tf.zeros([BATCH * VIEWS, D]) as tf.Tensor2D;
-  const { loss } = infoMaxObjective({ spec, parameters, statistics, images, noise, negatives: { global: 'all', local: 'all' } });
+  const { loss } = infoMaxObjective({
+    spec,
+    parameters,
+    statistics,
+    images,
+    noise,
+    negatives: { global: 'all', local: 'all' },
+  });
 
   const { encoding } = encodeForTraining({ spec: spec.network, parameters, statistics, images });
   const side = (rows: number[][], name: string): number[][] => {

@@ -43,7 +43,10 @@ test('a picture in a wide border is found, and where it lies in the query', asyn
   const framed = original().extend({ left: 40, right: 20, top: 30, bottom: 30, background: '#336699' });
   const found = await alignmentOf(framed, original());
   assert.ok(found && found.agreement > 0.8, JSON.stringify(found));
-  assert.ok(Math.abs(found.query.x - 40 / 380) < 0.03 && Math.abs(found.query.width - WIDTH / 380) < 0.03, JSON.stringify(found));
+  assert.ok(
+    Math.abs(found.query.x - 40 / 380) < 0.03 && Math.abs(found.query.width - WIDTH / 380) < 0.03,
+    JSON.stringify(found),
+  );
 });
 
 test('a mirrored crop is found, and its place in the query is that of the picture as it was sent', async () => {
@@ -52,7 +55,13 @@ test('a mirrored crop is found, and its place in the query is that of the pictur
   const found = await alignmentOf(mirrored, original());
   assert.ok(found?.mirrored && found.agreement > 0.8, JSON.stringify(found));
   assert.ok(Math.abs(found.stored.x - (WIDTH - 230) / WIDTH) < 0.02, JSON.stringify(found));
-  const framed = sharp(await original().flop().png().toBuffer()).extend({ left: 0, right: 80, top: 0, bottom: 60, background: '#fff' });
+  const framed = sharp(await original().flop().png().toBuffer()).extend({
+    left: 0,
+    right: 80,
+    top: 0,
+    bottom: 60,
+    background: '#fff',
+  });
   const within = await alignmentOf(framed, original());
   assert.ok(within?.mirrored && within.query.x < 0.03, JSON.stringify(within));
 });
@@ -75,7 +84,8 @@ test('light, noise, coarse coding, squeezing and a stamp over the picture leave 
 });
 
 test('other pictures do not agree, and flat ones say nothing', async () => {
-  for (let seed = 2; seed < 14; seed++) assert.ok(((await alignmentOf(original(), original(seed)))?.agreement ?? 0) < 0.4, `seed ${seed}`);
+  for (let seed = 2; seed < 14; seed++)
+    assert.ok(((await alignmentOf(original(), original(seed)))?.agreement ?? 0) < 0.4, `seed ${seed}`);
   const flat = (): Sharp => sharp({ create: { width: 100, height: 80, channels: 3, background: '#808080' } });
   assert.equal(await alignmentOf(flat(), flat()), undefined);
   assert.equal(await alignmentOf(flat(), original()), undefined);

@@ -14,7 +14,8 @@ test('several become mean of positives less half the mean of negatives, at lengt
   const positives = [vector(1, 0, 0), vector(0, 1, 0)];
   const negatives = [vector(0, 0, 1), vector(0, 1, 0)];
   const sums = [0, 1, 2].map(
-    (at) => (positives[0]![at]! + positives[1]![at]!) / 2 - (NEGATIVE_WEIGHT * (negatives[0]![at]! + negatives[1]![at]!)) / 2,
+    (at) =>
+      (positives[0]![at]! + positives[1]![at]!) / 2 - (NEGATIVE_WEIGHT * (negatives[0]![at]! + negatives[1]![at]!)) / 2,
   );
   const length = Math.sqrt(sums.reduce((sum, value) => sum + value * value, 0));
   const combined = combineExamples({ positives, negatives });

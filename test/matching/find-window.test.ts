@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findWindows, type Guess, searchable } from '../../src/matching/find-window.js';
 import { type Plane, resized } from '../../src/matching/grey-plane.js';
-import { seededRandom } from '../catalogue/synthetic-vectors.js';
+import { seededRandom } from '../../src/seeded-random.js';
 
 const SEED = 4711;
 
@@ -19,7 +19,11 @@ function picture(random: () => number, width: number, height: number): Plane {
 }
 
 /** The pixels under a window of a plane. */
-function windowOf(field: Plane, { x, y }: { x: number; y: number }, size: { width: number; height: number }): Float32Array {
+function windowOf(
+  field: Plane,
+  { x, y }: { x: number; y: number },
+  size: { width: number; height: number },
+): Float32Array {
   return Float32Array.from(
     { length: size.width * size.height },
     (_, at) => field.values[(y + Math.floor(at / size.width)) * field.width + x + (at % size.width)]!,
@@ -48,7 +52,9 @@ test(`the best place of each extent is the one that trying every place in full f
     const size = { width: Math.floor(width * 0.65), height: Math.floor(height * 0.65) };
     // A part of it in every other round, else a stranger.
     const part = searchable(
-      round % 2 === 0 ? { ...size, values: windowOf(whole.plane, cut, size) } : picture(random, size.width, size.height),
+      round % 2 === 0
+        ? { ...size, values: windowOf(whole.plane, cut, size) }
+        : picture(random, size.width, size.height),
     );
     const patch = part.patch;
     assert.ok(patch);
@@ -64,10 +70,14 @@ test(`the best place of each extent is the one that trying every place in full f
       const guess: Guess | undefined = found.find(
         ({ box }) => box.width === patch.width / field.width && box.height === patch.height / field.height,
       );
-      if (best.correlation < (isWhole ? -1 : correlationMin)) assert.equal(guess, undefined, `round ${round}: below what was asked`);
+      if (best.correlation < (isWhole ? -1 : correlationMin))
+        assert.equal(guess, undefined, `round ${round}: below what was asked`);
       else {
         assert.ok(guess, `round ${round}: ${best.correlation} at ${best.x}, ${best.y} was not found`);
-        assert.ok(Math.abs(guess.correlation - best.correlation) < 1e-4, `round ${round}: ${guess.correlation}, not ${best.correlation}`);
+        assert.ok(
+          Math.abs(guess.correlation - best.correlation) < 1e-4,
+          `round ${round}: ${guess.correlation}, not ${best.correlation}`,
+        );
         compared += 1;
       }
     }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type FeatureGrid, matchRegions } from '../../src/matching/match-regions.js';
-import { mulberry32 } from '../images/pictures.js';
+import { seededRandom } from '../../src/seeded-random.js';
 
 const CHANNELS = 32;
 const SIDE = 8;
 
 /** A grid whose every cell is a random vector of its own about a mean that all share. */
 function randomGrid(seed: number): FeatureGrid {
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   const values = Float32Array.from({ length: CHANNELS * SIDE * SIDE }, () => 5 + random());
   return { channels: CHANNELS, width: SIDE, height: SIDE, values };
 }
@@ -25,7 +25,8 @@ function withPart(
       for (let column = 0; column < part.side; column++) {
         const source = part.mirrored ? part.side - 1 - column : column;
         const at = channel * SIDE * SIDE;
-        values[at + (part.atY + row) * SIDE + part.atX + column] = from.values[at + (part.y + row) * SIDE + part.x + source]!;
+        values[at + (part.atY + row) * SIDE + part.atX + column] =
+          from.values[at + (part.y + row) * SIDE + part.x + source]!;
       }
     }
   }

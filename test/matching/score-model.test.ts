@@ -2,20 +2,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fitScoreModel, measureScores, type ScoredPair } from '../../src/matching/fit-score-model.js';
 import { fitLogistic, logistic } from '../../src/matching/logistic-regression.js';
-import { bandOf, copyProbability, NEAR_PRECISION, UNFITTED_SCORES } from '../../src/matching/score-model.js';
-import { mulberry32 } from '../images/pictures.js';
+import { copyProbability, NEAR_PRECISION, UNFITTED_SCORES } from '../../src/matching/score-model.js';
+import { seededRandom } from '../../src/seeded-random.js';
 
 const SEED = 20261122;
 
 test('logistic regression finds the weights that made its observations', (context) => {
   context.diagnostic(`seed ${SEED}`);
-  const random = mulberry32(SEED);
+  const random = seededRandom(SEED);
   const observations = Array.from({ length: 20_000 }, () => {
     const features = [1, random() * 4 - 2, random() * 4 - 2];
     return { features, isPositive: random() < logistic(-1 + 2 * features[1]! - 0.5 * features[2]!), weight: 1 };
   });
   const weights = fitLogistic(observations);
-  for (const [at, expected] of [-1, 2, -0.5].entries()) assert.ok(Math.abs(weights[at]! - expected) < 0.1, String(weights));
+  for (const [at, expected] of [-1, 2, -0.5].entries())
+    assert.ok(Math.abs(weights[at]! - expected) < 0.1, String(weights));
 });
 
 test('classes that do not overlap get steep but finite weights', () => {
@@ -24,9 +25,12 @@ test('classes that do not overlap get steep but finite weights', () => {
   assert.ok(Math.abs(constant!) < 1e-6 && slope! > 0.3 && slope! < 100);
 });
 
-/** Pairs as a search gives them: copies with high cosines and near hashes, others with lower ones, and some of each that overlap. */
+/**
+ * Pairs as a search gives them: copies with high cosines and near hashes, others with lower ones, and some of each
+ * that overlap.
+ */
 function pairs(count: number, seed: number): ScoredPair[] {
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   const between = (low: number, high: number): number => low + (high - low) * random();
   return Array.from({ length: count }, (_, picture) => [
     ...Array.from({ length: 8 }, (): ScoredPair => {
@@ -34,7 +38,13 @@ function pairs(count: number, seed: number): ScoredPair[] {
       return { picture, similarity, distance, isCopy: true, weight: 1 };
     }),
     ...Array.from({ length: 20 }, (): ScoredPair => {
-      return { picture, similarity: between(-0.1, 0.7), distance: Math.round(between(90, 150)), isCopy: false, weight: 2 };
+      return {
+        picture,
+        similarity: between(-0.1, 0.7),
+        distance: Math.round(between(90, 150)),
+        isCopy: false,
+        weight: 2,
+      };
     }),
   ]).flat();
 }
@@ -46,8 +56,11 @@ test('what a fitted model calls near are copies, on pictures it never saw', () =
   assert.ok(fit);
   assert.ok(fit.precision >= NEAR_PRECISION && fit.recall > 0.7, JSON.stringify(fit));
   assert.equal(fit.images, 60);
-  const unseen = pairs(200, 2).map((pair) => ({ ...pair, name: bandOf({ ...pair, match: 'similar' }, fit.model).name }));
-  const near = unseen.filter(({ name }) => name === 'near');
+  const unseen = pairs(200, 2).map((pair) => ({
+    ...pair,
+    isNear: copyProbability(pair, fit.model) >= fit.model.nearProbability,
+  }));
+  const near = unseen.filter(({ isNear }) => isNear);
   const weight = (list: readonly ScoredPair[]): number => list.reduce((sum, pair) => sum + pair.weight, 0);
   const precision = weight(near.filter(({ isCopy }) => isCopy)) / weight(near);
   assert.ok(precision >= NEAR_PRECISION, String(precision));
@@ -79,25 +92,14 @@ test('no model comes of too few pairs, or where copies cannot be told from other
   assert.equal(fitScoreModel({ ...enough, fitted: pairs(2, 1) }), undefined);
   assert.equal(fitScoreModel({ ...enough, heldOut: pairs(2, 4) }), undefined);
   assert.equal(fitScoreModel({ ...enough, randomSimilarities: [] }), undefined);
-  const random = mulberry32(3);
+  const random = seededRandom(3);
   const alike = pairs(60, 1).map((pair) => ({ ...pair, similarity: random(), distance: 120 }));
   assert.equal(fitScoreModel({ ...enough, fitted: alike }), undefined);
 });
 
-test('bands follow from evidence: bytes, probability, likeness', () => {
-  const nothing = { similarity: 0.1, distance: 130, match: 'similar' } as const;
-  assert.deepEqual(bandOf({ ...nothing, match: 'same' }, UNFITTED_SCORES), { name: 'same', probability: 1 });
-  assert.equal(bandOf(nothing, UNFITTED_SCORES).name, 'unrelated');
-  assert.equal(bandOf({ ...nothing, similarity: 0.7 }, UNFITTED_SCORES).name, 'related');
-  assert.equal(bandOf({ similarity: 0.9, distance: 10, match: 'edited' }, UNFITTED_SCORES).name, 'near');
+test('a probability is one, whatever the cosine', () => {
   for (const similarity of [-1, 0, 0.999_999, 1, 1.000_001]) {
     const probability = copyProbability({ similarity, distance: undefined }, UNFITTED_SCORES);
     assert.ok(probability >= 0 && probability <= 1, `${similarity}: ${probability}`);
   }
-});
-
-test('an alignment that was tried decides', () => {
-  const pair = { similarity: 0.6, distance: 120 };
-  const probability = (agreement: number | undefined): number => copyProbability({ ...pair, agreement }, UNFITTED_SCORES);
-  assert.ok(probability(0.95) > 0.95 && probability(0) < 0.001 && probability(undefined) < 0.1);
 });

@@ -1,4 +1,4 @@
-/** Every page under axe-core, light and dark: no finding that it calls serious or critical. */
+/** axe-core finds nothing serious or critical on any page, light or dark. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -30,7 +30,7 @@ const AXE = skip ? '' : readFileSync(createRequire(import.meta.url).resolve('axe
 for (const [name, path] of Object.entries(PAGES)) {
   test(`${name}: no serious finding, light and dark`, { skip }, async () => {
     for (const colorScheme of ['light', 'dark'] as const) {
-      // axe is put into the page, which its content policy would refuse; the other tests run under the policy.
+      // The content policy forbids injected scripts; the other tests run under it.
       const options = { colorScheme, bypassCSP: true, mayFail: ['/search', '/images'] };
       const { page, close } = await openPage(stage.browser, stage.service.url + path, options);
       await page.locator('main > *').first().waitFor();
@@ -39,8 +39,8 @@ for (const [name, path] of Object.entries(PAGES)) {
       const findings = (await page.evaluate(
         `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.slice(0, 3).map(({ html }) => ({ html })) })))`,
       )) as readonly Finding[];
-      const grave = findings.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-      assert.deepEqual(grave, [], `${colorScheme}: ${JSON.stringify(grave, null, 1)}`);
+      const serious = findings.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+      assert.deepEqual(serious, [], `${colorScheme}: ${JSON.stringify(serious, null, 1)}`);
       await close();
     }
   });

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseFilter } from '../../src/catalogue/filter.js';
-import { type FilterForm, type FilterRow, fieldsOf, formatFilter, NO_FILTER, parseFilterForm } from '../../src/page/state/filter-rows.js';
+import { parseFilter } from '../../src/catalogue/filters/filter.js';
+import {
+  type FilterForm,
+  type FilterRow,
+  fieldsOf,
+  formatFilter,
+  NO_FILTER,
+  parseFilterForm,
+} from '../../src/page/state/query/filter-rows.js';
 
 const formOf = (...rows: readonly FilterRow[]): FilterForm => ({ join: 'and', rows });
 
@@ -59,7 +66,10 @@ test('each row is a condition of the documented language, which the service itse
 
 test('rows that are not complete say nothing', () => {
   assert.equal(formatFilter(NO_FILTER), undefined);
-  assert.equal(formatFilter(formOf({ field: '', test: 'is', value: 'x' }, { field: 'a', test: 'is', value: ' ' })), undefined);
+  assert.equal(
+    formatFilter(formOf({ field: '', test: 'is', value: 'x' }, { field: 'a', test: 'is', value: ' ' })),
+    undefined,
+  );
   const half = formOf({ field: 'a', test: 'is', value: '1' }, { field: 'b', test: 'oneOf', value: '' });
   assert.deepEqual(JSON.parse(formatFilter(half)!), { field: 'a', equals: 1 });
 });

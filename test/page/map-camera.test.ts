@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fitMap, type MapPoint, pan, pointAt, pointsInside, toMap, toScreen, zoomAt } from '../../src/page/state/map-camera.js';
+import {
+  fitMap,
+  type MapPoint,
+  pan,
+  pointAt,
+  pointsInside,
+  toMap,
+  toScreen,
+  zoomAt,
+} from '../../src/page/state/map/map-camera.js';
 
 const POINTS: readonly MapPoint[] = [
   { id: 'north-west', x: 0, y: 0 },
@@ -37,14 +46,14 @@ test('what is under the pointer stays there while zooming, in bounds, and there 
   }
 });
 
-test('the nearest picture within reach is pointed at, and none beyond', () => {
+test('the nearest picture within the radius is found, and none beyond', () => {
   const camera = fitMap({ width: 800, height: 600 });
   const middle = toScreen(camera, POINTS[1]!);
   assert.equal(pointAt(POINTS, camera, { x: middle.x + 10, y: middle.y }, 12)?.id, 'middle');
   assert.equal(pointAt(POINTS, camera, { x: middle.x + 13, y: middle.y }, 12), undefined);
 });
 
-test('a loop holds what is inside of it, hollows left out', () => {
+test('a lasso contains what is inside it, except for hollows', () => {
   const camera = { x: 0, y: 0, scale: 100 };
   const loop = (...places: readonly (readonly [number, number])[]) => places.map(([x, y]) => ({ x, y }));
   assert.deepEqual(

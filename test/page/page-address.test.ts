@@ -9,9 +9,9 @@ import {
   searchKey,
   withExample,
   withoutExample,
-} from '../../src/page/state/page-address.js';
+} from '../../src/page/state/query/page-address.js';
 
-/** As the browser would hand it back after a reload. */
+/** The address after a reload. */
 const reloaded = (address: PageAddress): PageAddress => parseAddress(formatAddress(address).replace(/^\.\//, ''));
 
 const FULL: PageAddress = {
@@ -37,7 +37,7 @@ const FULL: PageAddress = {
   comparison: 'flicker',
 };
 
-test('every part of the state survives a reload, examples in their order', () => {
+test('every part of the state survives a reload, examples in order', () => {
   assert.deepEqual(reloaded(FULL), FULL);
   assert.deepEqual(reloaded(START), START);
   for (const [name, value] of Object.entries(FULL)) {
@@ -46,18 +46,23 @@ test('every part of the state survives a reload, examples in their order', () =>
   }
 });
 
-test('an address says only what differs from the start, so links stay short', () => {
+test('an address omits defaults', () => {
   assert.equal(formatAddress(START), './');
-  assert.equal(formatAddress({ ...START, like: [{ kind: 'stored', id: 'clothing/dress/1.jpg' }] }), './?id=clothing/dress/1.jpg');
+  assert.equal(
+    formatAddress({ ...START, like: [{ kind: 'stored', id: 'clothing/dress/1.jpg' }] }),
+    './?id=clothing/dress/1.jpg',
+  );
   assert.equal(formatAddress({ ...START, page: 'map', collection: 'b' }), './?page=map&collection=b');
 });
 
-test('a link made by hand works as the API’s does: ?url= and ?id=', () => {
-  assert.deepEqual(parseAddress('?url=https%3A%2F%2Fexample.org%2Fa.jpg').like, [{ kind: 'url', url: 'https://example.org/a.jpg' }]);
+test('links written by hand with ?url= and ?id= work as in the API', () => {
+  assert.deepEqual(parseAddress('?url=https%3A%2F%2Fexample.org%2Fa.jpg').like, [
+    { kind: 'url', url: 'https://example.org/a.jpg' },
+  ]);
   assert.deepEqual(parseAddress('?id=a&id=b&notId=c').like.length, 2);
 });
 
-test('what is wrong in an address is as if it were not there', () => {
+test('invalid parameters are ignored', () => {
   const wrong = parseAddress('?page=admin&k=1e9&min=7&crop=0,0,2,1&views=spin&fold=yes&view=x&id=&collection=&filter=');
   assert.deepEqual(wrong, START);
   for (const crop of ['', '1,2', 'a,b,c,d', '0,0,0,1', '0.5,0,0.6,1', '-0.1,0,0.5,1', 'NaN,0,1,1']) {
@@ -65,7 +70,7 @@ test('what is wrong in an address is as if it were not there', () => {
   }
 });
 
-test('an example is for or against, never both; a crop goes with the one picture it was drawn on', () => {
+test('an example is positive or negative, never both; a crop belongs to a single picture', () => {
   const id = { kind: 'stored', id: 'a' } as const;
   const other = { kind: 'stored', id: 'b' } as const;
   const crop = { x: 0, y: 0, width: 0.5, height: 0.5 };
@@ -76,10 +81,16 @@ test('an example is for or against, never both; a crop goes with the one picture
   assert.deepEqual(withExample(two, 'unlike', other), { ...two, like: [id], unlike: [other] });
   assert.deepEqual(withExample(two, 'like', other).like, [id, other]);
   assert.deepEqual(withoutExample(one, id), { ...one, like: [], crop: undefined });
-  assert.deepEqual(searchFor({ ...FULL, fold: true }, id), { ...FULL, like: [id], unlike: [], crop: undefined, open: undefined });
+  assert.deepEqual(searchFor({ ...FULL, fold: true }, id), {
+    ...FULL,
+    like: [id],
+    unlike: [],
+    crop: undefined,
+    open: undefined,
+  });
 });
 
-test('looking at a result is not another search', () => {
+test('opening a result is not a new search', () => {
   assert.equal(searchKey({ ...FULL, open: 'other', comparison: 'side' }), searchKey(FULL));
   assert.notEqual(searchKey({ ...FULL, minScore: 0 }), searchKey(FULL));
 });

@@ -1,4 +1,7 @@
-/** `npm run screenshots`: the pictures of the page under docs/images, taken in Chromium before a service with the demo pictures. */
+/**
+ * `npm run screenshots`: the pictures of the page under docs/images, taken in Chromium before a service with the
+ * demo pictures.
+ */
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import sharp from 'sharp';
@@ -43,11 +46,11 @@ const SHOTS: readonly Shot[] = [
 const SETTLE_MS = 1500;
 
 if (WITHOUT_BROWSER !== false) throw new Error(WITHOUT_BROWSER);
-const words = process.argv.slice(2);
+const names = process.argv.slice(2);
 const stage = await openStage({ folders: ['.'] });
 try {
   for (const { name, path, options, act } of SHOTS) {
-    if (words.length > 0 && !words.some((word) => name.includes(word))) continue;
+    if (names.length > 0 && !names.some((part) => name.includes(part))) continue;
     const { page, faults, close } = await openPage(stage.browser, stage.service.url + path, options);
     await act?.(page);
     await page.waitForLoadState('networkidle').catch(() => undefined); // A page that polls is never idle for long.

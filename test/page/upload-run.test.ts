@@ -12,7 +12,9 @@ function assertBalanced({ found, added, existing, waiting, failed }: UploadCount
   assert.equal(added + existing + waiting + failed, found);
 }
 
-async function upload(options: Pick<Parameters<typeof uploadFiles>[0], 'client' | 'files'> & { signal?: AbortSignal }): Promise<UploadRun> {
+async function upload(
+  options: Pick<Parameters<typeof uploadFiles>[0], 'client' | 'files'> & { signal?: AbortSignal },
+): Promise<UploadRun> {
   const seen: UploadRun[] = [];
   const last = await uploadFiles({
     collection: 'default',
@@ -26,7 +28,7 @@ async function upload(options: Pick<Parameters<typeof uploadFiles>[0], 'client' 
   return last;
 }
 
-test('every file is booked once: added, there already or failed with its reason, and one bad file stops nothing', async (context) => {
+test('every file is counted once: added, already stored or failed with its reason; one bad file stops nothing', async (context) => {
   const { listen } = await startApplication(context);
   const { url } = await listen();
   const client = createClient({ url });
@@ -47,7 +49,7 @@ test('every file is booked once: added, there already or failed with its reason,
   );
 });
 
-test('what the next file would meet as well stops the run, and the rest waits', async (context) => {
+test('an error that the next file would meet stops the run, and the rest waits', async (context) => {
   const { listen } = await startApplication(context, { apiKeys: API_KEYS });
   const { url } = await listen();
   const files = await Promise.all(Array.from({ length: 20 }, (_, index) => picked(`${index}.png`, index)));
@@ -56,7 +58,7 @@ test('what the next file would meet as well stops the run, and the rest waits', 
   assert.deepEqual(run.counts, { found: 20, added: 0, existing: 0, waiting: 20, failed: 0 });
 });
 
-test('a run that is given up ends, with what was not sent waiting', async (context) => {
+test('an aborted run ends, and files not sent stay waiting', async (context) => {
   const { listen } = await startApplication(context);
   const { url } = await listen();
   const client = createClient({ url });

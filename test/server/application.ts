@@ -10,23 +10,29 @@ import type { InjectOptions, LightMyRequestResponse, RouteOptions } from 'fastif
 import sharp from 'sharp';
 import { Check, Errors } from 'typebox/schema';
 import type { Catalogue } from '../../src/catalogue/catalogue.js';
-import type { ImportLedger } from '../../src/catalogue/import-records.js';
+import type { ImportLedger } from '../../src/catalogue/imports/import-records.js';
 import { openCatalogue } from '../../src/catalogue/open-catalogue.js';
-import { Snapshots } from '../../src/catalogue/snapshots.js';
+import { Snapshots } from '../../src/catalogue/snapshots/snapshots.js';
 import { readSettings } from '../../src/config.js';
 import type { Encoder } from '../../src/encoder/encoder.js';
-import { createDecoderPool } from '../../src/images/decoder-pool.js';
+import { createDecoderPool } from '../../src/images/decoding/decoder-pool.js';
 import type { ImageDecoder } from '../../src/images/image-decoder.js';
 import { type Application, buildApp } from '../../src/server/app.js';
-import type { FitPlan } from '../../src/server/collection-scores.js';
+import type { FitPlan } from '../../src/server/derived/collection-scores.js';
 import type { EncoderReport } from '../../src/server/encoder-report.js';
 import { createMonitoring, type Monitoring } from '../../src/server/monitoring.js';
+import type { ComparisonThreads } from '../../src/server/search/comparison-threads.js';
 import type { App } from '../../src/server/server-context.js';
 import type { Settings } from '../../src/settings.js';
 import { createPooledEncoder, type PooledEncoder } from './pooled-encoder.js';
+import { resolvedReferences } from './resolved-references.js';
 
 /** Secrets of the keys that tests set. */
-export const KEYS = { read: 'read-key-0123456789', write: 'write-key-0123456789', admin: 'admin-key-0123456789' } as const;
+export const KEYS = {
+  read: 'read-key-0123456789',
+  write: 'write-key-0123456789',
+  admin: 'admin-key-0123456789',
+} as const;
 /** The `apiKeys` setting with one key of each role. */
 export const API_KEYS = Object.entries(KEYS)
   .map(([role, key]) => `${role}:${key}`)
@@ -60,6 +66,7 @@ export async function startApplication(
     readonly hasFeatures?: boolean;
     readonly report?: EncoderReport;
     readonly fitPlan?: Partial<FitPlan>;
+    readonly comparisons?: ComparisonThreads;
     readonly onRoute?: (route: RouteOptions) => void;
   } = {},
 ): Promise<TestApplication> {
@@ -91,6 +98,7 @@ export async function startApplication(
     log,
     report: replaced.report,
     fitPlan: replaced.fitPlan,
+    comparisons: replaced.comparisons,
     ...(onRoute !== undefined && { onRoute }),
   });
   await application.app.ready();
@@ -151,7 +159,12 @@ export async function picture(seed: number, format: 'png' | 'jpeg' = 'png'): Pro
 }
 
 /** A part of a multipart form: a file where it has a file name. */
-export type FormPart = { readonly name: string; readonly fileName?: string; readonly type?: string; readonly content: string | Buffer };
+export type FormPart = {
+  readonly name: string;
+  readonly fileName?: string;
+  readonly type?: string;
+  readonly content: string | Buffer;
+};
 
 /** A raw body with its type. */
 export function raw(
@@ -162,12 +175,15 @@ export function raw(
 }
 
 /** A multipart body written by hand, so that tests can also write it wrongly. */
-export function form(...parts: readonly FormPart[]): { readonly payload: Buffer; readonly headers: { readonly 'content-type': string } } {
+export function form(...parts: readonly FormPart[]): {
+  readonly payload: Buffer;
+  readonly headers: { readonly 'content-type': string };
+} {
   const boundary = 'likeness-test-boundary';
   const pieces = parts.flatMap(({ name, fileName, type, content }) => [
     Buffer.from(
       `--${boundary}\r\ncontent-disposition: form-data; name="${name}"${fileName === undefined ? '' : `; filename="${fileName}"`}\r\n${
-        fileName === undefined ? '' : `content-type: ${type ?? 'application/octet-stream'}\r\n`
+        fileName === undefined && type === undefined ? '' : `content-type: ${type ?? 'application/octet-stream'}\r\n`
       }\r\n`,
     ),
     Buffer.from(content),
@@ -180,7 +196,12 @@ export function form(...parts: readonly FormPart[]): { readonly payload: Buffer;
 }
 
 /** The shape of an error answer. */
-export type ErrorAnswer = { readonly statusCode: number; readonly code: string; readonly error: string; readonly message: string };
+export type ErrorResponse = {
+  readonly statusCode: number;
+  readonly code: string;
+  readonly error: string;
+  readonly message: string;
+};
 
 /** Asserts that an answer is the stated error, whole and in Fastify's shape. */
 export function assertError(
@@ -188,7 +209,7 @@ export function assertError(
   expected: { readonly status: number; readonly code: string },
 ): void {
   assert.equal(response.statusCode, expected.status, response.body);
-  const body = JSON.parse(response.body) as ErrorAnswer;
+  const body = JSON.parse(response.body) as ErrorResponse;
   assert.equal(body.code, expected.code, response.body);
   assert.equal(body.statusCode, expected.status);
   assert.ok(body.error.length > 0 && body.message.length > 0);
@@ -196,15 +217,23 @@ export function assertError(
 
 type Documented = { readonly paths: { readonly [path: string]: { readonly [method: string]: Operation } } };
 type Operation = {
-  readonly responses: { readonly [status: string]: { readonly content?: { readonly [type: string]: { schema: object } } } };
+  readonly responses: {
+    readonly [status: string]: { readonly content?: { readonly [type: string]: { schema: object } } };
+  };
 };
 
 /** Asserts that a JSON answer is just what the description of its route says, nothing more and nothing less. */
-function assertDocumented(app: App, options: { readonly method?: string; readonly url: string }, response: LightMyRequestResponse): void {
+function assertDocumented(
+  app: App,
+  options: { readonly method?: string; readonly url: string },
+  response: LightMyRequestResponse,
+): void {
   if (!String(response.headers['content-type']).startsWith('application/json')) return;
   const path = options.url.split('?')[0]!;
-  const { paths } = app.swagger() as unknown as Documented; // The plugin's type allows references, and we use none.
-  const pattern = Object.keys(paths).find((known) => new RegExp(`^${known.replace(/\{[^}]+\}/g, '[^/]+')}$`).test(path));
+  const { paths } = resolvedReferences(app.swagger()) as unknown as Documented; // no reference is left
+  const pattern = Object.keys(paths).find((known) =>
+    new RegExp(`^${known.replace(/\{[^}]+\}/g, '[^/]+')}$`).test(path),
+  );
   const operation = pattern === undefined ? undefined : paths[pattern]![(options.method ?? 'GET').toLowerCase()];
   if (operation === undefined) return;
   const { responses } = operation;
@@ -253,7 +282,10 @@ export async function openRaw(port: number): Promise<RawConnection> {
   };
 }
 
-/** Waits for what other parts of this process or the other side of a socket will soon do; bounded: `looks` of 10 ms each. */
+/**
+ * Waits for what other parts of this process or the other side of a socket will soon do; bounded: `looks` of 10
+ * ms each.
+ */
 export async function eventually(isTrue: () => boolean | Promise<boolean>, looks = 1000): Promise<void> {
   for (let turn = 0; turn < looks; turn++) {
     if (await isTrue()) return;

@@ -8,7 +8,12 @@ const SHOP = 'https://shop.example';
 const preflight = (origin: string) => ({
   method: 'OPTIONS' as const,
   url: '/search',
-  headers: { origin, host: 'localhost', 'access-control-request-method': 'POST', 'access-control-request-headers': 'x-api-key' },
+  headers: {
+    origin,
+    host: 'localhost',
+    'access-control-request-method': 'POST',
+    'access-control-request-headers': 'x-api-key',
+  },
 });
 
 test('by default no page of another origin is answered or told anything', async (context) => {
@@ -41,7 +46,13 @@ test('pages of a named origin are let in, exactly those, with keys and without',
       [404, SHOP],
       'a page can read why it was refused',
     );
-    for (const origin of ['https://evil.example', `${SHOP}.evil.example`, 'http://shop.example', `${SHOP}:8443`, 'null']) {
+    for (const origin of [
+      'https://evil.example',
+      `${SHOP}.evil.example`,
+      'http://shop.example',
+      `${SHOP}:8443`,
+      'null',
+    ]) {
       const answers = [
         await app.inject(preflight(origin)),
         await app.inject({ url: '/images', headers: { origin, host: 'localhost', ...key } }),
@@ -49,14 +60,27 @@ test('pages of a named origin are let in, exactly those, with keys and without',
       for (const { headers } of answers) assert.equal(headers['access-control-allow-origin'], undefined, origin);
       if (apiKeys === '') assert.equal(answers[1]?.statusCode, 403, origin);
     }
-    if (apiKeys !== '') assert.equal((await app.inject({ url: '/images', headers: { origin: SHOP, host: 'localhost' } })).statusCode, 401);
+    if (apiKeys !== '')
+      assert.equal(
+        (await app.inject({ url: '/images', headers: { origin: SHOP, host: 'localhost' } })).statusCode,
+        401,
+      );
   }
 });
 
 test('all origins are let in with keys only, and what is no origin stops the start', async (context) => {
   const { app } = await startApplication(context, { corsOrigins: '*', apiKeys: API_KEYS });
   assert.equal((await app.inject(preflight('https://any.example'))).headers['access-control-allow-origin'], '*');
-  for (const text of ['shop.example', `${SHOP}/`, `${SHOP}/a`, 'https://*.example', 'null', `*,${SHOP}`, 'ftp://a', `${SHOP},`]) {
+  for (const text of [
+    'shop.example',
+    `${SHOP}/`,
+    `${SHOP}/a`,
+    'https://*.example',
+    'null',
+    `*,${SHOP}`,
+    'ftp://a',
+    `${SHOP},`,
+  ]) {
     assert.throws(() => parseOrigins(text, true), { code: 'INVALID_SETTINGS' }, text);
   }
   assert.throws(() => parseOrigins('*', false), { code: 'INVALID_SETTINGS' });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { API_KEYS, startApplication } from './application.js';
 
 test('the embeddable search box is one classic script, open to pages of other origins, and small', async (context) => {
@@ -13,6 +13,18 @@ test('the embeddable search box is one classic script, open to pages of other or
   assert.match(script.body, /customElements\.define/);
   const bytes = gzipSync(script.body).length;
   assert.ok(bytes < 15_000, `${bytes} bytes compressed`);
-  const again = await app.inject({ url: '/likeness-search.js', headers: { 'if-none-match': String(script.headers.etag) } });
+  for (const [accepted, encoding, unpack] of [
+    ['gzip, deflate, br', 'br', brotliDecompressSync],
+    ['gzip, br;q=0', 'gzip', gunzipSync],
+    ['identity', undefined, (packed: Buffer) => packed],
+  ] as const) {
+    const sent = await app.inject({ url: '/likeness-search.js', headers: { 'accept-encoding': accepted } });
+    assert.deepEqual([sent.headers['content-encoding'], sent.headers.vary], [encoding, 'accept-encoding'], accepted);
+    assert.equal(unpack(sent.rawPayload).toString(), script.body);
+  }
+  const again = await app.inject({
+    url: '/likeness-search.js',
+    headers: { 'if-none-match': String(script.headers.etag) },
+  });
   assert.deepEqual([again.statusCode, again.body], [304, '']);
 });

@@ -36,18 +36,10 @@ test('the report is served whole over a real connection, and its policy lets it 
   const answer = await fetch(`${url}/encoder/report`);
   assert.equal(answer.status, 200);
   assert.equal(answer.headers.get('content-type'), 'text/html; charset=utf-8');
-  const policy = answer.headers.get('content-security-policy')!.split('; ');
-  assert.deepEqual(
-    policy.toSorted(),
-    [
-      "default-src 'none'",
-      "style-src 'unsafe-inline'",
-      'img-src data:',
-      "base-uri 'none'",
-      "form-action 'none'",
-      "frame-ancestors 'none'",
-      'sandbox',
-    ].toSorted(),
+  const policy = answer.headers.get('content-security-policy')!.split('; ').toSorted().join('; ');
+  assert.equal(
+    policy,
+    "base-uri 'none'; default-src 'none'; form-action 'none'; frame-ancestors 'none'; img-src data:; sandbox; style-src 'unsafe-inline'",
   );
   assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
   // What the policy forbids the report must not need.
@@ -58,7 +50,11 @@ test('the report is served whole over a real connection, and its policy lets it 
   const again = await fetch(`${url}/encoder/report`, { headers: { 'if-none-match': answer.headers.get('etag')! } });
   assert.equal(again.status, 304);
   const page = await fetch(`${url}/stats`);
-  assert.doesNotMatch(page.headers.get('content-security-policy')!, /unsafe|data:/, 'other answers keep their own policy');
+  assert.doesNotMatch(
+    page.headers.get('content-security-policy')!,
+    /unsafe|data:/,
+    'other answers keep their own policy',
+  );
 });
 
 test('an encoder without a report says so, and its numbers name none', async (context) => {
@@ -71,10 +67,17 @@ test('an encoder without a report says so, and its numbers name none', async (co
 
 test('a key limited to collections neither gets the report, whose pictures may be of others, nor hears of it', async (context) => {
   const limited = 'limited-key-0123456789';
-  const server = await startApplication(context, { apiKeys: `read:${KEYS.read},read@shop:${limited}` }, { report: await shippedReport() });
+  const server = await startApplication(
+    context,
+    { apiKeys: `read:${KEYS.read},read@shop:${limited}` },
+    { report: await shippedReport() },
+  );
   const statistics = async (key: string) =>
     (await server.ask({ url: '/stats', headers: { 'x-api-key': key } })).json() as { report: unknown };
-  assertError(await server.ask({ url: '/encoder/report', headers: { 'x-api-key': limited } }), { status: 403, code: 'FORBIDDEN' });
+  assertError(await server.ask({ url: '/encoder/report', headers: { 'x-api-key': limited } }), {
+    status: 403,
+    code: 'FORBIDDEN',
+  });
   assertError(await server.ask({ url: '/encoder/report' }), { status: 401, code: 'UNAUTHORISED' });
   assert.equal((await statistics(limited)).report, null);
   assert.equal((await statistics(KEYS.read)).report, '/encoder/report');

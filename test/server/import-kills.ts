@@ -1,29 +1,29 @@
-/** An import under SIGKILL: whenever the service dies, its next start goes on, and at the end every picture is there once. */
+/**
+ * An import under SIGKILL: whenever the service dies, its next start goes on, and at the end every picture is
+ * there once.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import type { ImportJob } from '../../src/client/client.js';
 import { tarOf, zipOf } from '../importing/archives.js';
 import { runCli, type ServiceProcess, startService } from '../service-process.js';
 import { picture } from './application.js';
 
-type Counts = {
-  readonly found: number;
-  readonly added: number;
-  readonly existing: number;
-  readonly waiting: number;
-  readonly failed: number;
-};
-type Job = { readonly id: string; readonly status: string; readonly counts: Counts };
+type Job = Pick<ImportJob, 'id' | 'status' | 'counts'>;
 
 const PICTURES = 120;
 /** Of the archive's entries besides: one picture a second time, and one that is none. */
 const FOUND = PICTURES + 2;
 const FLAGS = ['--import-concurrency', '2', '--decoders', '1'];
 
-/** Kills `kills` times at moments drawn from `seed`; throws an AssertionError that names both where anything is lost, doubled or miscounted. Returns what the kills interrupted. */
+/**
+ * Kills `kills` times at moments drawn from `seed`; throws an AssertionError that names both where anything is lost,
+ * doubled or miscounted. Returns what the kills interrupted.
+ */
 export async function importUnderKills(options: { readonly kills: number; readonly seed: number }): Promise<string> {
   let state = options.seed;
   const random = (below: number): number => {
@@ -75,12 +75,15 @@ export async function importUnderKills(options: { readonly kills: number; readon
 
 async function makeArchives(): Promise<readonly Buffer[]> {
   const files = await Promise.all(
-    Array.from({ length: PICTURES }, async (_, seed) => ({ name: `folder/${seed}.png`, content: await picture(seed + 1) })),
+    Array.from({ length: PICTURES }, async (_, seed) => ({
+      name: `folder/${seed}.png`,
+      content: await picture(seed + 1),
+    })),
   );
   const all = [
     ...files.slice(0, 60),
     { name: 'again.png', content: files[0]!.content },
-    { name: 'notes.txt', content: Buffer.from('no picture') },
+    { name: 'notes.jpg', content: Buffer.from('no picture') },
     ...files.slice(60),
   ];
   const tar = await tarOf(all);

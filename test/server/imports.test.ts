@@ -9,17 +9,16 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
+import type { ImportJob } from '../../src/client/client.js';
 import { tarOf, zipOf } from '../importing/archives.js';
 import { API_KEYS, eventually, form, KEYS, picture, startApplication, type TestApplication } from './application.js';
 
-type Counts = {
-  readonly found: number;
-  readonly added: number;
-  readonly existing: number;
-  readonly waiting: number;
-  readonly failed: number;
-};
-type Job = { readonly id: string; readonly status: string; readonly counts: Counts; readonly error: { readonly code: string } | null } & {
+type Job = {
+  readonly id: string;
+  readonly status: string;
+  readonly counts: ImportJob['counts'];
+  readonly error: { readonly code: string } | null;
+} & {
   readonly [name: string]: unknown;
 };
 type Failure = { readonly name: string; readonly code: string; readonly message: string };
@@ -37,11 +36,15 @@ test('an archive of any kind becomes a job whose pictures are stored, found, or 
   ];
   for (const [collection, type, bytes, way] of archives) {
     const sent = form({ name: 'archive', fileName: '../my pictures.zip', type, content: bytes });
-    const body = way === 'form' ? { body: sent.payload, headers: sent.headers } : { body: bytes, headers: { 'content-type': type } };
+    const body =
+      way === 'form'
+        ? { body: sent.payload, headers: sent.headers }
+        : { body: bytes, headers: { 'content-type': type } };
     const started = await service.ask(`/imports?collection=${collection}`, { method: 'POST', ...body });
     assert.equal(started.status, 202, JSON.stringify(started.body));
     const job = await service.ended(started.body as Job);
-    assert.equal(job.status, 'done');
+    assert.deepEqual([job.status, job.outcome], ['done', 'done with failures']);
+    assert.deepEqual(job.skipped, { hidden: 1, 'not a picture by its name': 1 });
     assert.deepEqual(job.counts, { found: 8, added: 3, existing: 1, waiting: 0, failed: 4 });
     assert.equal((job.source as { name: string }).name, way === 'form' ? 'my pictures.zip' : 'archive');
     const failures = (await service.ask(`/imports/${job.id}/failures`)).body.failures as Failure[];
@@ -54,9 +57,16 @@ test('an archive of any kind becomes a job whose pictures are stored, found, or 
         ['huge.png', 'IMAGE_TOO_LARGE'],
       ],
     );
-    const images = (await service.ask(`/images?collection=${collection}`)).body.images as { fileName: string; metadata: object }[];
+    const images = (await service.ask(`/images?collection=${collection}`)).body.images as {
+      fileName: string;
+      metadata: object;
+    }[];
     assert.deepEqual(images.map(({ fileName }) => fileName).sort(), ['1.png', '2.png', '3.png']);
-    assert.ok(images.some(({ fileName, metadata }) => fileName === '2.png' && JSON.stringify(metadata) === '{"folder":"folder"}'));
+    assert.ok(
+      images.some(
+        ({ fileName, metadata }) => fileName === '2.png' && JSON.stringify(metadata) === '{"folder":"folder"}',
+      ),
+    );
   }
   assert.equal(((await service.ask('/imports')).body.imports as Job[]).length, 5);
 });
@@ -97,7 +107,9 @@ test('an archive that is damaged or a bomb fails as a whole, and nothing of it i
     [gzipSync(await tarOf([{ name: 'zeros', content: Buffer.alloc(120e6) }])), 'ARCHIVE_TOO_LARGE'],
     [zipOf(Array.from({ length: 6 }, (_, number) => ({ name: `${number}`, content: 'x' }))), 'ARCHIVE_TOO_LARGE'],
   ] as const) {
-    const job = await service.ended((await service.ask('/imports', { method: 'POST', ...raw(Buffer.from(bytes)) })).body as Job);
+    const job = await service.ended(
+      (await service.ask('/imports', { method: 'POST', ...raw(Buffer.from(bytes)) })).body as Job,
+    );
     assert.deepEqual([job.status, job.error?.code], ['failed', code]);
     assert.equal(job.counts.added + job.counts.waiting, 0);
   }
@@ -106,7 +118,7 @@ test('an archive that is damaged or a bomb fails as a whole, and nothing of it i
 
 test('URLs become a job; each is fetched under the same rules and fails alone', async (context) => {
   const site = await serve(context);
-  const service = await start(context, { allowUrlFetch: true, urlFetchPorts: String(site.port), urlFetchNetworks: '127.0.0.1/32' });
+  const service = await start(context, fetchingFrom(site));
   const at = (path: string): string => `http://127.0.0.1:${site.port}/${path}`;
   const urls = [
     at('1.png?key=secret'),
@@ -118,7 +130,9 @@ test('URLs become a job; each is fetched under the same rules and fails alone', 
     'no url',
     `http://127.0.0.2:${site.port}/1.png`,
   ];
-  const job = await service.ended((await service.ask('/imports', { method: 'POST', json: { urls, collection: 'web' } })).body as Job);
+  const job = await service.ended(
+    (await service.ask('/imports', { method: 'POST', json: { urls, collection: 'web' } })).body as Job,
+  );
   assert.deepEqual([job.status, job.counts], ['done', { found: 8, added: 2, existing: 1, waiting: 0, failed: 5 }]);
   const failures = (await service.ask(`/imports/${job.id}/failures`)).body.failures as Failure[];
   assert.deepEqual(
@@ -147,12 +161,16 @@ test('URLs become a job; each is fetched under the same rules and fails alone', 
 
 test('failures come in pages', async (context) => {
   const service = await start(context);
-  const files = Array.from({ length: 7 }, (_, number) => ({ name: `${number}.txt`, content: `no picture ${number}` }));
-  const job = await service.ended((await service.ask('/imports', { method: 'POST', ...raw(zipOf(files)) })).body as Job);
+  const files = Array.from({ length: 7 }, (_, number) => ({ name: `${number}.jpg`, content: `no picture ${number}` }));
+  const job = await service.ended(
+    (await service.ask('/imports', { method: 'POST', ...raw(zipOf(files)) })).body as Job,
+  );
   const names: string[] = [];
   let cursor: unknown;
   do {
-    const page = (await service.ask(`/imports/${job.id}/failures?limit=3${cursor === undefined ? '' : `&cursor=${cursor}`}`)).body;
+    const page = (
+      await service.ask(`/imports/${job.id}/failures?limit=3${cursor === undefined ? '' : `&cursor=${cursor}`}`)
+    ).body;
     names.push(...(page.failures as Failure[]).map(({ name }) => name));
     cursor = page.nextCursor;
   } while (cursor !== undefined);
@@ -163,28 +181,34 @@ test('failures come in pages', async (context) => {
 });
 
 test('the demo pictures are a job like any other', {
-  skip: !existsSync('src/demo/README.md') && 'no demo pictures here',
+  skip: !existsSync('examples/demo/README.md') && 'no demo pictures here',
 }, async (context) => {
   const service = await start(context);
-  const names = readdirSync('src/demo', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.jpg'));
+  const names = readdirSync('examples/demo', { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.jpg'),
+  );
   const started = await service.ask('/imports', { method: 'POST', json: { demo: true } });
   assert.equal(started.status, 202, JSON.stringify(started.body));
   const job = await service.ended(started.body as Job);
-  assert.deepEqual([job.status, job.counts.found, job.counts.added + job.counts.existing], ['done', names.length, names.length]);
+  assert.deepEqual(
+    [job.status, job.counts.found, job.counts.added + job.counts.existing],
+    ['done', names.length, names.length],
+  );
 });
 
 test('a cancelled import keeps what it stored, and can be gone on with or forgotten', async (context) => {
   const site = await serve(context);
-  const service = await start(context, {
-    ...{ allowUrlFetch: true, urlFetchPorts: String(site.port), urlFetchNetworks: '127.0.0.1/32', importConcurrency: 1 },
-  });
+  const service = await start(context, { ...fetchingFrom(site), importConcurrency: 1 });
   site.hold = true;
   const urls = [1, 2, 3].map((number) => `http://127.0.0.1:${site.port}/${number}.png`);
   const job = (await service.ask('/imports', { method: 'POST', json: { urls } })).body as Job;
   await eventually(() => site.requests() === 1);
   assert.equal((await service.ask(`/imports/${job.id}/retry`, { method: 'POST' })).body.code, 'IMPORT_RUNNING');
   const cancelled = (await service.ask(`/imports/${job.id}`, { method: 'DELETE' })).body as Job;
-  assert.deepEqual([cancelled.status, cancelled.counts], ['cancelled', { found: 3, added: 0, existing: 0, waiting: 3, failed: 0 }]);
+  assert.deepEqual(
+    [cancelled.status, cancelled.counts],
+    ['cancelled', { found: 3, added: 0, existing: 0, waiting: 3, failed: 0 }],
+  );
   site.hold = false;
   const going = (await service.ask(`/imports/${job.id}/retry`, { method: 'POST' })).body as Job;
   assert.equal((await service.ended(going)).counts.added, 3);
@@ -205,18 +229,24 @@ test('events tell of a job until it ends; they are bounded, and end when the ser
     .split('\n\n')
     .filter((event) => event.startsWith('data: '))
     .map((event) => JSON.parse(event.slice(6)) as Job);
-  for (const { counts } of told) assert.equal(counts.added + counts.existing + counts.waiting + counts.failed, counts.found);
+  for (const { counts } of told)
+    assert.equal(counts.added + counts.existing + counts.waiting + counts.failed, counts.found);
   assert.deepEqual([told.at(-1)?.status, told.at(-1)?.counts.added], ['done', 12]);
   const late = await (await fetch(`${service.url}/imports/${job.id}/events`)).text();
   assert.equal(late.match(/^data: /gm)?.length, 1, 'of a job that has ended: its state, and the end');
 
   const release = service.application.encoder.hold();
-  const held = (await service.ask('/imports', { method: 'POST', ...raw(zipOf([{ name: 'a.png', content: await picture(99) }])) }))
-    .body as Job;
-  const streams = await Promise.all(Array.from({ length: 100 }, () => fetch(`${service.url}/imports/${held.id}/events`)));
+  const held = (
+    await service.ask('/imports', { method: 'POST', ...raw(zipOf([{ name: 'a.png', content: await picture(99) }])) })
+  ).body as Job;
+  const streams = await Promise.all(
+    Array.from({ length: 50 }, () => fetch(`${service.url}/imports/${held.id}/events`)),
+  );
   assert.equal((await service.ask(`/imports/${held.id}/events`)).body.code, 'OVERLOADED');
   await streams[0]!.body!.cancel();
-  await eventually(async () => /likeness_import_listeners 99\n/.test(await service.application.monitoring.registry.metrics()));
+  await eventually(async () =>
+    /likeness_import_listeners 49\n/.test(await service.application.monitoring.registry.metrics()),
+  );
   service.application.startDraining();
   await Promise.all(streams.slice(1).map((stream) => stream.text()));
   release();
@@ -226,7 +256,10 @@ test('keys: a reader may not import, and a key sees and touches jobs of its own 
   const own = 'own-key-0123456789abc';
   const service = await start(context, { apiKeys: `${API_KEYS},write@own:${own}` });
   const archive = zipOf([{ name: 'a.png', content: await picture(1) }]);
-  const as = (key: string, body = {}): Asking => ({ ...body, headers: { 'content-type': 'application/zip', 'x-api-key': key } });
+  const as = (key: string, body = {}): Asking => ({
+    ...body,
+    headers: { 'content-type': 'application/zip', 'x-api-key': key },
+  });
   const send = { method: 'POST', body: archive };
   assert.equal((await service.ask('/imports', as('', send))).status, 401);
   assert.equal((await service.ask('/imports', as(KEYS.read, send))).status, 403);
@@ -247,7 +280,10 @@ test('keys: a reader may not import, and a key sees and touches jobs of its own 
     ['POST', '/retry'],
     ['DELETE', ''],
   ] as const) {
-    const { status, body } = await service.ask(`/imports/${secret.id}${path}`, { method, headers: { 'x-api-key': own } });
+    const { status, body } = await service.ask(`/imports/${secret.id}${path}`, {
+      method,
+      headers: { 'x-api-key': own },
+    });
     const none = await service.ask(`/imports/${randomUUID()}${path}`, { method, headers: { 'x-api-key': own } });
     assert.deepEqual([status, body], [404, none.body], `${method} ${path}`);
   }
@@ -285,10 +321,17 @@ async function mixedFiles(): Promise<{ readonly name: string; readonly content: 
     { name: 'inner.zip', content: zipOf([{ name: 'x.png', content: await picture(5) }]) },
     { name: 'huge.png', content: huge },
     { name: '../../3.png', content: await picture(3) },
+    { name: 'readme.txt', content: Buffer.from('words') },
+    { name: '.DS_Store', content: Buffer.from('x') },
   ];
 }
 
-type Asking = { readonly method?: string; readonly body?: Buffer; readonly json?: unknown; readonly headers?: Record<string, string> };
+type Asking = {
+  readonly method?: string;
+  readonly body?: Buffer;
+  readonly json?: unknown;
+  readonly headers?: Record<string, string>;
+};
 
 async function start(context: TestContext, flags: Parameters<typeof startApplication>[1] = {}) {
   const application: TestApplication = await startApplication(context, flags);
@@ -305,7 +348,8 @@ async function start(context: TestContext, flags: Parameters<typeof startApplica
     application,
     url,
     ask,
-    spooled: () => (existsSync(join(application.folder, 'imports')) ? readdirSync(join(application.folder, 'imports')) : []),
+    spooled: () =>
+      existsSync(join(application.folder, 'imports')) ? readdirSync(join(application.folder, 'imports')) : [],
     /** Watches a job to its end; the account is right at every look. */
     async ended({ id }: Job, key?: string): Promise<Job> {
       let job: Job | undefined;
@@ -320,11 +364,22 @@ async function start(context: TestContext, flags: Parameters<typeof startApplica
   };
 }
 
-function raw(body: Buffer, type = 'application/zip'): { readonly body: Buffer; readonly headers: Record<string, string> } {
+function raw(
+  body: Buffer,
+  type = 'application/zip',
+): { readonly body: Buffer; readonly headers: Record<string, string> } {
   return { body, headers: { 'content-type': type } };
 }
 
-function toBody({ payload, headers, cut = 0 }: { payload: Buffer; headers: { 'content-type': string }; cut?: number }): Asking {
+function toBody({
+  payload,
+  headers,
+  cut = 0,
+}: {
+  payload: Buffer;
+  headers: { 'content-type': string };
+  cut?: number;
+}): Asking {
   return { body: payload.subarray(0, payload.length - cut), headers };
 }
 
@@ -349,4 +404,9 @@ async function serve(context: TestContext) {
   });
   site.port = (server.address() as AddressInfo).port;
   return site;
+}
+
+/** Settings that allow pictures of a site of this test, and no other. */
+function fetchingFrom({ port }: { readonly port: number }) {
+  return { allowUrlFetch: true, urlFetchPorts: String(port), urlFetchNetworks: '127.0.0.1/32' };
 }

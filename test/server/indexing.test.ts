@@ -11,7 +11,12 @@ type Entry = {
   readonly name: string | null;
   readonly error?: { code: string; message: string };
 };
-type Answer = { readonly images: readonly Entry[]; readonly added: number; readonly existing: number; readonly failed: number };
+type Answer = {
+  readonly images: readonly Entry[];
+  readonly added: number;
+  readonly existing: number;
+  readonly failed: number;
+};
 
 const file = (fileName: string, content: Buffer | string, name = 'file'): FormPart => ({ name, fileName, content });
 
@@ -41,16 +46,21 @@ test('several files are stored in one request, each with its outcome, in the ord
   assert.deepEqual([answer.added, answer.existing, answer.failed], [2, 1, 1]);
 });
 
-test('the same bytes are not decoded twice', async (context) => {
+test('the same bytes are not decoded twice; an explicit id is a record of its own', async (context) => {
   const server = await startApplication(context);
   const bytes = await picture(1);
   const first = await server.ask({ method: 'POST', url: '/index?id=mine', ...raw(bytes) });
   assert.equal(first.statusCode, 201);
   const calls = server.encoder.calls;
-  const again = await server.ask({ method: 'POST', url: '/index?id=other', ...raw(bytes) });
-  assert.equal(again.statusCode, 201);
-  const { images, existing } = again.json() as Answer;
-  assert.deepEqual([images[0]?.id, images[0]?.status, existing], ['mine', 'exists', 1]);
+  for (const [url, expected] of [
+    ['/index', ['mine', 'exists', 0, 1]],
+    ['/index?id=other', ['other', 'added', 1, 0]],
+  ] as const) {
+    const again = await server.ask({ method: 'POST', url, ...raw(bytes) });
+    assert.equal(again.statusCode, 201);
+    const { images, added, existing } = again.json() as Answer;
+    assert.deepEqual([images[0]?.id, images[0]?.status, added, existing], expected);
+  }
   assert.equal(server.encoder.calls, calls);
   const elsewhere = await server.ask({ method: 'POST', url: '/index?collection=other', ...raw(bytes) });
   assert.equal((elsewhere.json() as Answer).images[0]?.status, 'added', 'each collection stands for itself');
@@ -75,7 +85,11 @@ test('a single file that fails answers with its own refusal', async (context) =>
   const refusals: readonly (readonly [Buffer | string, number, string])[] = [
     ['plain text', 415, 'UNSUPPORTED_FORMAT'],
     [await picture(1), 413, 'IMAGE_TOO_LARGE'],
-    [Buffer.concat([Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1'), Buffer.alloc(64)]), 415, 'HEIC_NOT_SUPPORTED'],
+    [
+      Buffer.concat([Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1'), Buffer.alloc(64)]),
+      415,
+      'HEIC_NOT_SUPPORTED',
+    ],
   ];
   for (const [content, status, code] of refusals) {
     const response = await server.ask({ method: 'POST', url: '/index', ...form(file('x.jpg', content)) });
@@ -89,7 +103,11 @@ test('a single file that fails answers with its own refusal', async (context) =>
 
 test('where every file of several failed the gravest error answers and each is listed', async (context) => {
   const server = await startApplication(context);
-  const response = await server.ask({ method: 'POST', url: '/index', ...form(file('a.txt', 'text'), file('b.txt', 'more text')) });
+  const response = await server.ask({
+    method: 'POST',
+    url: '/index',
+    ...form(file('a.txt', 'text'), file('b.txt', 'more text')),
+  });
   assertError(response, { status: 415, code: 'UNSUPPORTED_FORMAT' });
   const { images } = response.json() as Answer;
   assert.deepEqual(
@@ -139,7 +157,16 @@ test('ids and metadata that cannot be are refused, and nothing is stored', async
   const server = await startApplication(context, { maxMetadataBytes: 200 });
   const image = file('p.png', await picture(1));
   const deep = `${'{"a":'.repeat(40)}1${'}'.repeat(40)}`;
-  const metadata = ['{', '[]', '"x"', 'null', '{"__proto__":{"admin":true}}', '{"a":{"__proto__":1}}', deep, `{"a":"${'x'.repeat(200)}"}`];
+  const metadata = [
+    '{',
+    '[]',
+    '"x"',
+    'null',
+    '{"__proto__":{"admin":true}}',
+    '{"a":{"__proto__":1}}',
+    deep,
+    `{"a":"${'x'.repeat(200)}"}`,
+  ];
   for (const content of metadata) {
     const response = await server.ask({ method: 'POST', url: '/index', ...form({ name: 'metadata', content }, image) });
     assertError(response, { status: 400, code: 'INVALID_REQUEST' });
@@ -167,7 +194,11 @@ test('more files than allowed are refused and none is stored', async (context) =
 test('a file over the limit fails alone among others', async (context) => {
   const server = await startApplication(context, { maxUploadBytes: 4096 });
   const large = file('large.png', Buffer.alloc(4097));
-  const response = await server.ask({ method: 'POST', url: '/index', ...form(large, file('small.png', await picture(1))) });
+  const response = await server.ask({
+    method: 'POST',
+    url: '/index',
+    ...form(large, file('small.png', await picture(1))),
+  });
   assert.equal(response.statusCode, 201, response.body);
   const { images } = response.json() as Answer;
   assert.deepEqual(
@@ -182,7 +213,10 @@ test('a file over the limit fails alone among others', async (context) => {
     [4096, 415],
     [4097, 413],
   ] as const) {
-    assert.equal((await server.ask({ method: 'POST', url: '/index', ...raw(Buffer.alloc(size)) })).statusCode, expected);
+    assert.equal(
+      (await server.ask({ method: 'POST', url: '/index', ...raw(Buffer.alloc(size)) })).statusCode,
+      expected,
+    );
   }
 });
 
@@ -218,7 +252,9 @@ test('originals are kept and served only where the operator asked for it', async
         encode: (made) => made.jpeg(),
         orientation: 6,
       });
-      const { images } = (await server.ask({ method: 'POST', url: '/index?id=two', ...raw(photograph) })).json() as Answer;
+      const { images } = (
+        await server.ask({ method: 'POST', url: '/index?id=two', ...raw(photograph) })
+      ).json() as Answer;
       const kept = (await server.ask({ url: '/images/two/original' })).rawPayload;
       assert.deepEqual(betrayals(kept, 6), []);
       assert.equal((await sharp(kept).metadata()).orientation, 6);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { CatalogueStatistics } from '../../src/catalogue/catalogue.js';
 import { ERROR_TABLE } from '../../src/errors.js';
 import { createMonitoring } from '../../src/server/monitoring.js';
-import { picture, raw, startApplication } from './application.js';
+import { eventually, picture, raw, startApplication } from './application.js';
 import { createPooledEncoder } from './pooled-encoder.js';
 
 test('every stage, queue and collection has its series, and none of them grows with what strangers ask for', async (context) => {
@@ -20,7 +20,8 @@ test('every stage, queue and collection has its series, and none of them grows w
       .filter((line) => line.startsWith('likeness_'))
       .map((line) => line.replace(/ \S+$/, ''));
   const before = await series();
-  for (const name of ['queue', 'decode', 'encode', 'search', 'commit']) assert.ok(before.includes(`likeness_${name}_seconds_count`), name);
+  for (const name of ['queue', 'decode', 'encode', 'search', 'commit'])
+    assert.ok(before.includes(`likeness_${name}_seconds_count`), name);
   for (const name of [
     'likeness_decode_queue_images',
     'likeness_encode_queue_images',
@@ -43,7 +44,10 @@ test('every stage, queue and collection has its series, and none of them grows w
   assert.match(text, /likeness_commit_seconds_count 1\n/);
   for (let index = 0; index < 1000; index++) {
     const noise = `${index}-${Math.imul(index, 2654435761) >>> 0}`;
-    await server.app.inject({ url: index % 2 === 0 ? `/${noise}/x` : `/images/${noise}`, method: index % 4 === 1 ? 'DELETE' : 'GET' });
+    await server.app.inject({
+      url: index % 2 === 0 ? `/${noise}/x` : `/images/${noise}`,
+      method: index % 4 === 1 ? 'DELETE' : 'GET',
+    });
   }
   assert.deepEqual((await series()).toSorted(), before.toSorted());
 });
@@ -56,11 +60,13 @@ test('the first request of a route adds no more than its status; codes and kinds
       .filter((line) => line !== '' && !line.startsWith('#'))
       .map((line) => line.replace(/ \S+$/, ''));
   const before = await series();
-  for (const code of Object.keys(ERROR_TABLE)) assert.ok(before.includes(`likeness_errors_total{code="${code}"}`), code);
+  for (const code of Object.keys(ERROR_TABLE))
+    assert.ok(before.includes(`likeness_errors_total{code="${code}"}`), code);
   for (const kind of ['major', 'minor', 'incremental', 'weakcb'])
     assert.ok(before.includes(`nodejs_gc_duration_seconds_count{kind="${kind}"}`), kind);
   assert.ok(before.includes('likeness_request_seconds_count{route="/images/:id/thumbnail"}'));
-  for (const url of ['/metrics', '/images', '/images/none', '/stats', '/docs/static/index.html', '/nowhere']) await server.ask({ url });
+  for (const url of ['/metrics', '/images', '/images/none', '/stats', '/docs/static/index.html', '/nowhere'])
+    await server.ask({ url });
   const grown = (await series()).filter((line) => !before.includes(line));
   assert.deepEqual(
     grown.filter((line) => !/^likeness_(requests_total|collection_)/.test(line)),
@@ -70,7 +76,13 @@ test('the first request of a route adds no more than its status; codes and kinds
 });
 
 test('collections beyond the bound are summed; a catalogue that does not answer does not stop the scrape', async () => {
-  const collection = (index: number) => ({ name: `c${index}`, images: 1000 - index, indexed: 1, deleted: 0, rebuilding: false });
+  const collection = (index: number) => ({
+    name: `c${index}`,
+    images: 1000 - index,
+    indexed: 1,
+    deleted: 0,
+    rebuilding: false,
+  });
   const statistics = (count: number): CatalogueStatistics => ({
     collections: Array.from({ length: count }, (_, index) => collection(index)),
     lastSequence: 7,
@@ -81,7 +93,7 @@ test('collections beyond the bound are summed; a catalogue that does not answer 
   let answer = (): Promise<CatalogueStatistics> => Promise.resolve(statistics(200));
   let asked = 0;
   const monitoring = createMonitoring();
-  const budget = { held: 0, limit: 1, take: () => {}, give: () => {} };
+  const budget = { held: 0, limit: 1, reserve: () => {}, release: () => {} };
   monitoring.watch({
     decoder: {
       decode: () => Promise.reject(new Error('unused')),
@@ -96,6 +108,8 @@ test('collections beyond the bound are summed; a catalogue that does not answer 
       },
     },
     imagesInFlight: budget,
+    readsInFlight: budget,
+    responseMemory: budget,
     uploadMemory: budget,
     urlFetchesActive: () => 0,
     imports: { running: 0, listeners: 0 },
@@ -117,4 +131,27 @@ test('collections beyond the bound are summed; a catalogue that does not answer 
   );
   answer = () => Promise.reject(new Error('closed'));
   assert.match(await monitoring.registry.metrics(), /likeness_catalogue_last_sequence 7\n/);
+});
+
+test('at level debug the log shows the walk of one request under its id', async (context) => {
+  const server = await startApplication(context);
+  const response = await server.ask({ method: 'POST', url: '/search', ...raw(await picture(1)) });
+  assert.equal(response.statusCode, 200);
+  const id = String(response.headers['x-request-id']);
+  const stages = (): string[] =>
+    server.log
+      .map((line) => JSON.parse(line) as { requestId?: string; msg: string })
+      .filter(({ requestId }) => requestId === id)
+      .map(({ msg }) => msg);
+  await eventually(() => stages().includes('request'));
+  assert.deepEqual(stages(), [
+    'authenticated',
+    'admitted',
+    'decoded',
+    'encoded',
+    'read',
+    'found',
+    'responding',
+    'request',
+  ]);
 });

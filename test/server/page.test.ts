@@ -9,7 +9,8 @@ const MAX_SCRIPT_BYTES = 150_000;
 const notBuilt = 'dist/page is missing: npm run build';
 
 /** Addresses of the page's own files, as the page names them. */
-const filesOf = (html: string): readonly string[] => [...html.matchAll(/(?:src|href)="\.(\/assets\/[^"]+)"/g)].map((match) => match[1]!);
+const filesOf = (html: string): readonly string[] =>
+  [...html.matchAll(/(?:src|href)="\.(\/assets\/[^"]+)"/g)].map((match) => match[1]!);
 
 test('a browser gets the page, programs get JSON as ever, with keys or without', async (context) => {
   for (const flags of [{}, { apiKeys: API_KEYS }]) {

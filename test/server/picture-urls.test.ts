@@ -10,13 +10,26 @@ import { createMonitoring } from '../../src/server/monitoring.js';
 import { createPictureUrls } from '../../src/server/picture-urls.js';
 import { API_KEYS, form, KEYS, picture, startApplication } from './application.js';
 
-type Answer = { readonly status: number; readonly body: { readonly [name: string]: unknown } & { readonly code?: string } };
-type Found = { readonly results: readonly { readonly id: string; readonly match: string }[] };
+type Answer = {
+  readonly status: number;
+  readonly body: { readonly [name: string]: unknown } & { readonly code?: string };
+};
+type Found = { readonly results: readonly { readonly id: string; readonly copy: string }[] };
 
 test('a picture by its URL is searched for as if it were sent, by link, JSON or form', async (context) => {
   const { site, service } = await start(context);
-  await service.ask({ method: 'POST', url: '/index?id=one', payload: await picture(1), headers: { 'content-type': 'image/png' } });
-  await service.ask({ method: 'POST', url: '/index?id=two', payload: await picture(2), headers: { 'content-type': 'image/png' } });
+  await service.ask({
+    method: 'POST',
+    url: '/index?id=one',
+    payload: await picture(1),
+    headers: { 'content-type': 'image/png' },
+  });
+  await service.ask({
+    method: 'POST',
+    url: '/index?id=two',
+    payload: await picture(2),
+    headers: { 'content-type': 'image/png' },
+  });
   const url = `${site.url}/1.png`;
   const fields = form({ name: 'url', content: url }, { name: 'k', content: '1' });
   const answers = [
@@ -33,9 +46,13 @@ test('a picture by its URL is searched for as if it were sent, by link, JSON or 
     assert.equal(status, 200, JSON.stringify(body));
     const [first] = (body as unknown as Found).results;
     assert.equal(first?.id, 'one');
-    assert.equal(first?.match, 'same');
+    assert.equal(first?.copy, 'exact');
   }
-  assert.equal((answers[3]!.body as unknown as Found).results[0]?.id, 'one', 'together with a sent one it is one of two examples');
+  assert.equal(
+    (answers[3]!.body as unknown as Found).results[0]?.id,
+    'one',
+    'together with a sent one it is one of two examples',
+  );
   const without = await service.fetch('/search', { method: 'POST', json: { url, negativeId: ['two'], k: 2 } });
   assert.deepEqual(
     (without.body as unknown as Found).results.map(({ id }) => id),
@@ -58,7 +75,10 @@ test('a picture is stored by its URL, with id, metadata and the name it has ther
   assert.deepEqual(record.metadata, { tag: 'x' });
   const again = await service.fetch('/index?collection=web', { method: 'POST', json: { url: `${site.url}/3.png` } });
   assert.deepEqual([again.status, again.body.existing], [201, 1]);
-  const taken = await service.fetch('/index?collection=web', { method: 'POST', json: { url: `${site.url}/4.png`, id: 'three' } });
+  const taken = await service.fetch('/index?collection=web', {
+    method: 'POST',
+    json: { url: `${site.url}/4.png`, id: 'three' },
+  });
   assert.deepEqual([taken.status, taken.body.code], [409, 'ID_EXISTS']);
   const deep = await service.fetch('/index?id=a', { method: 'POST', json: { url: `${site.url}/4.png`, id: 'b' } });
   assert.deepEqual([deep.status, deep.body.code], [400, 'INVALID_REQUEST']);
@@ -76,7 +96,8 @@ test('the content decides what a fetched file is, and nothing of it comes back i
       response.writeHead(200, { 'content-type': 'image/jpeg' }).end('<svg xmlns="http://www.w3.org/2000/svg"/>');
     else if (request.url === '/cut.png') response.end((await picture(1)).subarray(0, 100));
     else if (request.url === '/empty') response.end();
-    else if (request.url === '/honest.html') response.writeHead(200, { 'content-type': 'text/html' }).end(await picture(1));
+    else if (request.url === '/honest.html')
+      response.writeHead(200, { 'content-type': 'text/html' }).end(await picture(1));
     else if (request.url === '/large')
       response.end(
         await sharp(Buffer.alloc(300 * 300 * 3), { raw: { width: 300, height: 300, channels: 3 } })
@@ -131,7 +152,13 @@ test('nothing is fetched where it is not allowed: off, without a key, or on a sp
   const search = `/search?url=${encodeURIComponent(inner)}`;
   assert.equal((await strict.service.fetch(search)).status, 401);
   assert.equal(
-    (await strict.service.fetch('/index', { method: 'POST', json: { url: inner }, headers: { 'x-api-key': KEYS.read } })).status,
+    (
+      await strict.service.fetch('/index', {
+        method: 'POST',
+        json: { url: inner },
+        headers: { 'x-api-key': KEYS.read },
+      })
+    ).status,
     403,
   );
   const refused = await strict.service.fetch(search, { headers: { 'x-api-key': KEYS.read } });
@@ -147,7 +174,7 @@ test('a fetched picture is one of the quota, and a wrong setting stops the start
   assert.equal(site.requests(), 1);
   for (const wrong of [{ urlFetchPorts: '80,x' }, { urlFetchPorts: '' }, { urlFetchNetworks: '10.0.0.0' }]) {
     const settings = { ...readSettings({}, {}), ...wrong };
-    const memory = { held: 0, limit: 1, take: () => {}, give: () => {} };
+    const memory = { held: 0, limit: 1, reserve: () => {}, release: () => {} };
     assert.throws(() => createPictureUrls({ settings, memory, monitoring: createMonitoring(), version: '0' }), {
       code: 'INVALID_SETTINGS',
     });
@@ -157,7 +184,8 @@ test('a fetched picture is one of the quota, and a wrong setting stops the start
 async function start(
   context: TestContext,
   flags: Parameters<typeof startApplication>[1] = {},
-  listener: RequestListener = async (request, response) => void response.end(await picture(Number(/(\d+)\.png/.exec(request.url!)?.[1]))),
+  listener: RequestListener = async (request, response) =>
+    void response.end(await picture(Number(/(\d+)\.png/.exec(request.url!)?.[1]))),
 ) {
   let requests = 0;
   const server = createServer((request, response) => {
@@ -171,7 +199,12 @@ async function start(
   });
   const { port } = server.address() as AddressInfo; // a TCP server's address is an object
   const application = await startApplication(context, {
-    ...{ allowUrlFetch: true, urlFetchPorts: `80,443,${port}`, urlFetchNetworks: '127.0.0.0/8', maxUploadBytes: 100_000 },
+    ...{
+      allowUrlFetch: true,
+      urlFetchPorts: `80,443,${port}`,
+      urlFetchNetworks: '127.0.0.0/8',
+      maxUploadBytes: 100_000,
+    },
     ...flags,
   });
   const { url } = await application.listen();

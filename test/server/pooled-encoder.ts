@@ -15,8 +15,8 @@ export type PooledEncoder = Encoder & {
 };
 
 /**
- * A small honest encoder: the mean colour of 4 x 4 cells, centred, norm 1. The same picture always gives the same vector, similar pictures
- * similar ones. No network, no worker.
+ * A small honest encoder: the mean colour of 4 x 4 cells, centred, norm 1. The same picture always gives the same
+ * vector, similar pictures similar ones. No network, no worker.
  */
 export function createPooledEncoder({ hasFeatures = false } = {}): PooledEncoder {
   const dimensions = CELLS * CELLS * 3;
@@ -29,7 +29,14 @@ export function createPooledEncoder({ hasFeatures = false } = {}): PooledEncoder
       id: 'pooled-test-1',
       dimensions,
       hasFeatures,
-      preprocessing: { width: SIDE, height: SIDE, fit: 'cover', mean: [0.5, 0.5, 0.5], scale: [1, 1, 1], layout: 'NHWC' },
+      preprocessing: {
+        width: SIDE,
+        height: SIDE,
+        fit: 'cover',
+        mean: [0.5, 0.5, 0.5],
+        scale: [1, 1, 1],
+        layout: 'NHWC',
+      },
       device: 'cpu',
       runtime: 'test double',
     },

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkCatalogue } from '../../src/catalogue/check.js';
-import { restoreSnapshot } from '../../src/catalogue/restore.js';
+import { checkCatalogue } from '../../src/catalogue/snapshots/check.js';
+import { restoreSnapshot } from '../../src/catalogue/snapshots/restore.js';
 import { API_KEYS, assertError, KEYS, picture, raw, startApplication } from './application.js';
 
 const admin = { 'x-api-key': KEYS.admin };
@@ -27,7 +27,17 @@ test('a snapshot is made, listed, downloaded, restored and removed', async (cont
   const { id: encoderId, dimensions } = server.encoder.description;
   const { name, bytes, created } = facts;
   const collections = [{ name: 'default', images: 3 }];
-  assert.deepEqual(facts, { name, bytes, whole: true, created, encoderId, dimensions, lastSequence: 3, images: 3, collections });
+  assert.deepEqual(facts, {
+    name,
+    bytes,
+    whole: true,
+    created,
+    encoderId,
+    dimensions,
+    lastSequence: 3,
+    images: 3,
+    collections,
+  });
   assert.equal(made.headers.location, `/snapshots/${name}`);
   assert.deepEqual((await server.ask({ url: '/snapshots', headers: admin })).json(), { snapshots: [facts] });
 

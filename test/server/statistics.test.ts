@@ -23,7 +23,10 @@ test('tells over a real connection what runs and what it holds', async (context)
   const answer = await server.ask({ url: '/stats' });
   assert.equal(answer.statusCode, 200, answer.body);
   const statistics = (await (await fetch(`${url}/stats`)).json()) as Statistics;
-  assert.deepEqual([statistics.encoder.name, statistics.encoder.dimensions, statistics.encoder.hasFeatures], ['pooled-test', 48, false]);
+  assert.deepEqual(
+    [statistics.encoder.name, statistics.encoder.dimensions, statistics.encoder.hasFeatures],
+    ['pooled-test', 48, false],
+  );
   assert.deepEqual(
     statistics.collections.map(({ name, images }) => [name, images]),
     [

@@ -25,7 +25,12 @@ async function twoTenants(
         { name: 'file', fileName: `${prefix}.png`, content: await picture(seed) },
       );
       const url = `/index?collection=${collection}&id=${prefix}-${seed}`;
-      const response = await server.ask({ method: 'POST', url, payload: body.payload, headers: { ...body.headers, ...as('admin') } });
+      const response = await server.ask({
+        method: 'POST',
+        url,
+        payload: body.payload,
+        headers: { ...body.headers, ...as('admin') },
+      });
       assert.equal(response.statusCode, 201, response.body);
     }
   }
@@ -62,8 +67,8 @@ test("no route tells a key more of another's collection than of one that does no
           headers: { ...request.headers, ...as('own') },
         });
         const body = answer.body
-          .replaceAll(collection, 'COLLECTION')
           .replaceAll(`${SECRET}-1`, 'ID')
+          .replaceAll(collection, 'COLLECTION')
           .replaceAll(/"uptimeSeconds":[0-9.]+/g, '');
         assert.ok(!body.includes(SECRET), `${name}: ${body.slice(0, 300)}`);
         answers.push(`${answer.statusCode} ${body}`);
@@ -79,10 +84,17 @@ test("no route tells a key more of another's collection than of one that does no
     const { body } = await server.ask({ ...request, headers: { ...request.headers, ...as('own') } });
     assert.ok(!body.replaceAll(`\\"${SECRET}-1\\"`, 'ID').includes(SECRET), `${name}: ${body.slice(0, 300)}`);
   }
+  const removal = { method: 'DELETE', url: `/collections/${SECRET}`, headers: as('own') } as const;
+  assert.equal((await server.ask(removal)).statusCode, 404);
   assert.equal((await server.ask({ url: `/images?collection=${SECRET}`, headers: as('admin') })).body, before);
-  const changed = JSON.parse((await server.ask({ url: '/collections', headers: as('admin') })).body) as { collections: { name: string }[] };
+  const changed = JSON.parse((await server.ask({ url: '/collections', headers: as('admin') })).body) as {
+    collections: { name: string }[];
+  };
   const untouched = (list: { name: string }[]) => list.filter(({ name }) => name === SECRET);
-  assert.deepEqual(untouched(changed.collections), untouched((JSON.parse(collectionsBefore) as typeof changed).collections));
+  assert.deepEqual(
+    untouched(changed.collections),
+    untouched((JSON.parse(collectionsBefore) as typeof changed).collections),
+  );
 });
 
 test('a key limited to one collection uses it unnamed, and finds nothing but its own', async (context) => {
@@ -92,7 +104,9 @@ test('a key limited to one collection uses it unnamed, and finds nothing but its
     list.images.map(({ id }) => id),
     ['own-1', 'own-2', 'own-3'],
   );
-  const collections = (await server.ask({ url: '/collections', headers: as('own') })).json() as { collections: { name: string }[] };
+  const collections = (await server.ask({ url: '/collections', headers: as('own') })).json() as {
+    collections: { name: string }[];
+  };
   assert.deepEqual(
     collections.collections.map(({ name }) => name),
     ['own'],
@@ -105,10 +119,18 @@ test('a key limited to one collection uses it unnamed, and finds nothing but its
   ];
   for (const [place, answer] of asked.entries()) {
     const { results } = answer.json() as { results: { id: string }[] };
-    assert.deepEqual(results.map(({ id }) => id).sort(), place === 0 ? ['own-1', 'own-2', 'own-3'] : ['own-2', 'own-3']);
+    assert.deepEqual(
+      results.map(({ id }) => id).sort(),
+      place === 0 ? ['own-1', 'own-2', 'own-3'] : ['own-2', 'own-3'],
+    );
   }
   // The same bytes as a neighbour's are new here: nobody learns that they were there.
-  const added = await server.ask({ method: 'POST', url: '/index', ...body, headers: { ...body.headers, ...as('own') } });
+  const added = await server.ask({
+    method: 'POST',
+    url: '/index',
+    ...body,
+    headers: { ...body.headers, ...as('own') },
+  });
   assert.equal(added.statusCode, 201);
   assert.equal((added.json() as { added: number }).added, 1);
 });
@@ -121,7 +143,12 @@ test("a foreign collection is refused wherever a request names it, and a stored 
   const requests: (InjectOptions & { url: string })[] = [
     { method: 'POST', url: '/search', ...inForm },
     { method: 'POST', url: '/search', payload: JSON.stringify({ id: ['own-1'], collection: SECRET }), headers: json },
-    { method: 'POST', url: '/search', payload: JSON.stringify({ id: ['own-1'], negativeId: [`${SECRET}-1`] }), headers: json },
+    {
+      method: 'POST',
+      url: '/search',
+      payload: JSON.stringify({ id: ['own-1'], negativeId: [`${SECRET}-1`] }),
+      headers: json,
+    },
     { url: `/search?id=${SECRET}-1` },
     { url: `/search?id=own-1&negativeId=${SECRET}-1` },
     { url: `/search?id=${SECRET}-1&crop=0,0,0.5,0.5` },
@@ -134,7 +161,12 @@ test("a foreign collection is refused wherever a request names it, and a stored 
   assertError(await server.ask({ url: '/images', headers: as('two') }), { status: 400, code: 'INVALID_REQUEST' });
   assert.equal((await server.ask({ url: '/images?collection=more', headers: as('two') })).statusCode, 200);
   const named = form({ name: 'collection', content: 'own' }, file);
-  const found = await server.ask({ method: 'POST', url: '/search', ...named, headers: { ...named.headers, ...as('two') } });
+  const found = await server.ask({
+    method: 'POST',
+    url: '/search',
+    ...named,
+    headers: { ...named.headers, ...as('two') },
+  });
   assert.equal(found.statusCode, 200, 'the form may name the collection that the query does not');
 });
 
@@ -143,8 +175,12 @@ test('what tells of the whole service is for keys without limits', async (contex
   assertError(await server.ask({ url: '/metrics', headers: as('own') }), { status: 403, code: 'FORBIDDEN' });
   assertError(await server.ask({ url: '/encoder/report', headers: as('own') }), { status: 403, code: 'FORBIDDEN' });
   assert.equal((await server.ask({ url: '/metrics', headers: as('admin') })).statusCode, 200);
-  assertError(await server.ask({ method: 'POST', url: '/snapshots', headers: as('own') }), { status: 403, code: 'FORBIDDEN' });
-  const ready = async (headers: Record<string, string>) => (await server.ask({ url: '/readyz', headers })).json() as { catalogue?: object };
+  assertError(await server.ask({ method: 'POST', url: '/snapshots', headers: as('own') }), {
+    status: 403,
+    code: 'FORBIDDEN',
+  });
+  const ready = async (headers: Record<string, string>) =>
+    (await server.ask({ url: '/readyz', headers })).json() as { catalogue?: object };
   for (const headers of [{}, as('own'), { 'x-api-key': 'no-such-key-0123456789' }])
     assert.equal((await ready(headers)).catalogue, undefined);
   assert.deepEqual((await ready(as('admin'))).catalogue, { collections: 2, images: 8, rebuilding: false });
@@ -161,14 +197,29 @@ test('neither cursors nor links count what is written to other collections', asy
     const answer = await server.ask({ url: `/images/${id}?collection=${collection}`, headers: as('admin') });
     return new URL((answer.json() as { thumbnailUrl: string }).thumbnailUrl, 'http://x').searchParams.get('v') ?? '';
   };
-  assert.equal(await links('own', 'own-1'), await links(SECRET, `${SECRET}-1`), 'the same picture, whenever it was stored');
+  assert.equal(
+    await links('own', 'own-1'),
+    await links(SECRET, `${SECRET}-1`),
+    'the same picture, whenever it was stored',
+  );
   assert.notEqual(await links('own', 'own-1'), await links('own', 'own-2'));
 });
 
 test('a grant is a role, or a role and its collections; an administrator has no limits', async () => {
   assert.deepEqual(parseGrant('read'), { role: 'read' });
   assert.deepEqual(parseGrant('write@a+b.c+a'), { role: 'write', collections: ['a', 'b.c'] });
-  for (const wrong of ['', 'boss', 'read@', 'read@a+', 'read@a,b', 'read@a@b', 'read@.a', 'admin@a', '@a', 'read@a b']) {
+  for (const wrong of [
+    '',
+    'boss',
+    'read@',
+    'read@a+',
+    'read@a,b',
+    'read@a@b',
+    'read@.a',
+    'admin@a',
+    '@a',
+    'read@a b',
+  ]) {
     assert.equal(typeof parseGrant(wrong), 'string', wrong);
   }
   const key = 'the-same-key-0123456789';

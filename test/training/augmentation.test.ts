@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { randomStream } from '../../src/seeded-random.js';
 import { augment } from '../../src/training/augmentation.js';
-import { randomStream } from '../../src/training/random-streams.js';
 import type { Augmentation } from '../../src/training/recipe.js';
 import { RECIPES } from '../../src/training/recipes.js';
 import { TEXTURE_SIDE as SIDE, textures } from './textures.js';
@@ -12,7 +12,7 @@ const NOTHING: Augmentation = {
   jitter: { probability: 0, brightness: 0, contrast: 0, saturation: 0, hue: 0 },
   grey: 0,
 };
-const source = (await textures(3, 11).pixels(2)).rgb;
+const source = (await textures(3, 11).heldPixels(2)!).rgb;
 
 function view(augmentation: Augmentation, ...key: number[]): Uint8Array {
   const target = new Uint8Array(source.length);
@@ -41,7 +41,8 @@ test('a flip mirrors every row and nothing else', () => {
   const mirrored = view({ ...NOTHING, flip: 1 }, 1);
   for (let y = 0; y < SIDE; y++) {
     for (let x = 0; x < SIDE; x++) {
-      for (let c = 0; c < 3; c++) assert.equal(mirrored[(y * SIDE + x) * 3 + c], source[(y * SIDE + SIDE - 1 - x) * 3 + c]);
+      for (let c = 0; c < 3; c++)
+        assert.equal(mirrored[(y * SIDE + x) * 3 + c], source[(y * SIDE + SIDE - 1 - x) * 3 + c]);
     }
   }
 });
@@ -53,7 +54,8 @@ test('a crop agrees with a slow bilinear reference', () => {
   const aspect = crop.aspectMax ** (2 * random() - 1);
   const [width, height] = [SIDE * Math.min(1, Math.sqrt(area * aspect)), SIDE * Math.min(1, Math.sqrt(area / aspect))];
   const [left, top] = [random() * (SIDE - width), random() * (SIDE - height)];
-  const at = (x: number, y: number, c: number): number => source[(Math.min(SIDE - 1, y) * SIDE + Math.min(SIDE - 1, x)) * 3 + c]!;
+  const at = (x: number, y: number, c: number): number =>
+    source[(Math.min(SIDE - 1, y) * SIDE + Math.min(SIDE - 1, x)) * 3 + c]!;
   const found = view({ ...NOTHING, crop }, 5);
   for (let y = 0; y < SIDE; y++) {
     for (let x = 0; x < SIDE; x++) {
@@ -82,7 +84,9 @@ test('grey makes the channels equal to the luma', () => {
 test('brightness scales, contrast keeps the mean, hue keeps the luma', () => {
   const jitter = { probability: 1, brightness: 0, contrast: 0, saturation: 0, hue: 0 };
   const dimmed = view({ ...NOTHING, jitter: { ...jitter, brightness: 0.5 } }, 9);
-  const ratios = [...dimmed].flatMap((value, i) => (value > 60 && value < 250 && source[i]! > 60 ? [value / source[i]!] : []));
+  const ratios = [...dimmed].flatMap((value, i) =>
+    value > 60 && value < 250 && source[i]! > 60 ? [value / source[i]!] : [],
+  );
   assert.ok(ratios.length > 50 && Math.max(...ratios) - Math.min(...ratios) < 0.02, 'one factor for all');
   assert.ok(Math.abs(ratios[0]! - 1) > 0.01);
 
@@ -103,6 +107,9 @@ test('brightness scales, contrast keeps the mean, hue keeps the luma', () => {
       random: randomStream(1, 9),
     });
     assert.notDeepEqual(target, middle, JSON.stringify(change));
-    assert.ok(Math.abs(luma(target) - luma(middle)) < 0.6, `${JSON.stringify(change)}: ${luma(target)} and ${luma(middle)}`);
+    assert.ok(
+      Math.abs(luma(target) - luma(middle)) < 0.6,
+      `${JSON.stringify(change)}: ${luma(target)} and ${luma(middle)}`,
+    );
   }
 });

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Checkpoint, parseCheckpoint, readLatestCheckpoint, writeCheckpoint } from '../../src/training/checkpoint.js';
+import {
+  type Checkpoint,
+  parseCheckpoint,
+  readLatestCheckpoint,
+  writeCheckpoint,
+} from '../../src/training/checkpoint.js';
 import { temporaryFolder } from './temporary-folder.js';
 import { tinySeed } from './tiny-recipes.js';
 

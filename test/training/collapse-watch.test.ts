@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { normalNoise, seededRandom } from '../../src/infomax/random.js';
-import { COLLAPSED, codeHealth } from '../../src/training/collapse-watch.js';
-import { LOOK_EVERY_STEPS, RunWatch } from '../../src/training/run-watch.js';
+import { normalNoise, seededRandom } from '../../src/seeded-random.js';
+import { COLLAPSED, codeHealth, LOOK_EVERY_STEPS, RunWatch } from '../../src/training/run-watch.js';
 
 const ROWS = 128;
 const D = 16;
@@ -15,7 +14,10 @@ test('codes all over the sphere have spread and rank near their dimensions', () 
 });
 
 test('codes at one point have neither spread nor rank, however they are scaled', () => {
-  const one = Float32Array.from(noise, (value, index) => (1 + (index % D)) * (1 + Math.floor(index / D)) + 1e-6 * value);
+  const one = Float32Array.from(
+    noise,
+    (value, index) => (1 + (index % D)) * (1 + Math.floor(index / D)) + 1e-6 * value,
+  );
   const { spread } = codeHealth(one, D);
   assert.ok(spread < COLLAPSED.spread, `${spread}`);
   assert.deepEqual(codeHealth(new Float32Array(ROWS * D).fill(2), D), { spread: 0, effectiveRank: 0 });
@@ -31,7 +33,9 @@ test('a run is stopped at the third look in a row at collapsed codes, and at onc
   const one = new Float32Array(ROWS * D).fill(2);
   const watch = new RunWatch(D);
   const looks = (codes: Float32Array, count: number): (string | undefined)[] =>
-    Array.from({ length: count * LOOK_EVERY_STEPS }, () => watch.look(losses, codes)).filter((fault) => fault !== undefined);
+    Array.from({ length: count * LOOK_EVERY_STEPS }, () => watch.look(losses, codes)).filter(
+      (fault) => fault !== undefined,
+    );
   assert.deepEqual(looks(one, 2), []);
   assert.deepEqual(looks(noise, 1), []);
   assert.deepEqual(looks(one, 2), []);

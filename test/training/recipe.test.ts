@@ -4,14 +4,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { SearchError } from '../../src/errors.js';
 import { SEED_CIFAR10, SEED_TINY_IMAGENET } from '../../src/infomax/seed-recipe.js';
-import { changed, readRecipe } from '../../src/training/read-recipe.js';
-import { checkedRecipe, objectiveOf, preprocessingOf } from '../../src/training/recipe.js';
+import { changed, readGradientRecipe, readRecipe } from '../../src/training/read-recipe.js';
+import { checkedRecipe, learningRateAt, objectiveOf, preprocessingOf } from '../../src/training/recipe.js';
 import { RECIPES } from '../../src/training/recipes.js';
-import { learningRateAt } from '../../src/training/schedule.js';
 import { temporaryFolder } from './temporary-folder.js';
 
 test('every recipe that comes with Likeness is valid and bears its own name', async () => {
-  for (const name of Object.keys(RECIPES)) assert.equal((await readRecipe(name)).name, name);
+  for (const name of Object.keys(RECIPES)) assert.equal((await readGradientRecipe(name)).name, name);
 });
 
 test('the recipes of the seed are the article objective and its settings', async () => {
@@ -19,10 +18,13 @@ test('the recipes of the seed are the article objective and its settings', async
     ['seed', SEED_CIFAR10],
     ['seed-tiny-imagenet', SEED_TINY_IMAGENET],
   ] as const) {
-    const recipe = await readRecipe(name);
+    const recipe = await readGradientRecipe(name);
     assert.deepEqual(objectiveOf(recipe), { ...article.objective, views: 1 });
     const { learningRate, batchSize, epochs, pixelMean, pixelScale } = article.settings;
-    assert.deepEqual({ ...recipe.optimiser }, { learningRate, batchSize, epochs, weightDecay: 0, schedule: { kind: 'constant' } });
+    assert.deepEqual(
+      { ...recipe.optimiser },
+      { learningRate, batchSize, epochs, weightDecay: 0, schedule: { kind: 'constant' } },
+    );
     assert.deepEqual(preprocessingOf(recipe).mean, [pixelMean, pixelMean, pixelMean]);
     assert.deepEqual(preprocessingOf(recipe).scale, [pixelScale, pixelScale, pixelScale]);
     assert.equal(recipe.augmentation, null);
@@ -41,7 +43,10 @@ test('a fault names its key', () => {
     [{ network: { mapStages: 6 } }, /network\.mapStages is 6, but there are 5/],
     [{ input: { side: 4 } }, /network\.stages pool 4 pixels to nothing/],
     [{ global: { weight: 0 }, local: { weight: 0 } }, /nothing to learn/],
-    [{ reconstruction: { weight: 1, code: 'mean' }, input: { side: 36 } }, /reconstruction: input\.side 36 is no multiple/],
+    [
+      { reconstruction: { weight: 1, code: 'mean' }, input: { side: 36 } },
+      /reconstruction: input\.side 36 is no multiple/,
+    ],
     [{ prior: { kind: 'adversarial', distribution: 'laplace', hidden: [8] } }, /prior\.distribution .*normal, uniform/],
   ];
   for (const [changes, expected] of faults) {
@@ -68,7 +73,7 @@ test('a file changes what it names of its base, and must be whole without one', 
       network: { stages: [{ channels: 8, kernel: 3, pool: 2 }], mapStages: 1 },
     }),
   );
-  const recipe = await readRecipe(file);
+  const recipe = await readGradientRecipe(file);
   assert.equal(recipe.optimiser.epochs, 3);
   assert.equal(recipe.optimiser.batchSize, 64);
   assert.equal(recipe.network.stages.length, 1);
@@ -77,8 +82,8 @@ test('a file changes what it names of its base, and must be whole without one', 
   await writeFile(file, '{"name": ');
   await assert.rejects(readRecipe(file), /is not JSON/);
   await writeFile(file, '{"base": "toString"}');
-  await assert.rejects(readRecipe(file), /base is no recipe/);
-  await assert.rejects(readRecipe('absent'), /seed, seed-tiny-imagenet, views/);
+  await assert.rejects(readRecipe(file), /base is not a recipe/);
+  await assert.rejects(readRecipe('absent'), /closed-form, infomax, photos, seed, seed-tiny-imagenet, views/);
 });
 
 test('a warm-up rises in a line and a cosine falls to its end', () => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type PackedDataset, packDataset } from '../../src/training/packed-dataset.js';
+import { type PackedDataset, packDataset } from '../../src/datasets/packed-dataset.js';
 import { TEXTURE_SIDE, textures } from './textures.js';
 
 /** A new folder that is removed after the test. */

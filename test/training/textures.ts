@@ -1,13 +1,19 @@
-/** Pictures whose class is their texture and nothing else: gratings of eight orientations and frequencies, of any phase, colour and contrast. */
-import { type ImageDataset, pixelDataset } from '../../src/images/image-dataset.js';
+/**
+ * Pictures whose class is their texture and nothing else: gratings of eight orientations and frequencies, of any phase,
+ * colour and contrast.
+ */
+import { type ImageDataset, pixelDataset } from '../../src/datasets/image-dataset.js';
 import type { Pixels } from '../../src/images/pixels.js';
-import { randomStream } from '../../src/training/random-streams.js';
+import { randomStream } from '../../src/seeded-random.js';
 
 export const TEXTURE_SIDE = 16;
 const ORIENTATIONS = [0, Math.PI / 4, Math.PI / 2, (3 * Math.PI) / 4];
 const PERIODS = [4, 8];
 
-/** `count` pictures, classes by turns. Colour says nothing of the class, so whoever compares colours is at chance (1 in 8). */
+/**
+ * `count` pictures, classes by turns. Colour says nothing of the class, so whoever compares colours is at chance (1
+ * in 8).
+ */
 export function textures(count: number, seed: number): ImageDataset {
   const images: Pixels[] = [];
   const labels: number[] = [];
@@ -16,7 +22,12 @@ export function textures(count: number, seed: number): ImageDataset {
     labels.push(label);
     images.push(texture(label, randomStream(seed, 'texture', index)));
   }
-  return pixelDataset({ name: 'textures', images, labels, classes: Array.from({ length: 8 }, (_, label) => `texture ${label}`) });
+  return pixelDataset({
+    name: 'textures',
+    images,
+    labels,
+    classes: Array.from({ length: 8 }, (_, label) => `texture ${label}`),
+  });
 }
 
 function texture(label: number, random: () => number): Pixels {

@@ -27,7 +27,9 @@ export function tinySeed(changes: Readonly<Record<string, unknown>> = {}): Recip
   return checkedRecipe(changed(changed(RECIPES.seed, tiny), changes), 'tiny-seed');
 }
 
-/** The recipe of views on 16 x 16 pixels, with changes. Textures are told by their direction, so nothing is mirrored. */
+/**
+ * The recipe of views on 16 x 16 pixels, with changes. Textures are told by their direction, so nothing is mirrored.
+ */
 export function tinyViews(changes: Readonly<Record<string, unknown>> = {}): Recipe {
   const small = { discriminator: { kind: 'dot', hidden: 64, size: 32, temperature: 0.2 } };
   const tiny = {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { epochMeasures } from '../../src/commands/epoch-measures.js';
 import type { NamedValues } from '../../src/compile/program.js';
+import type { PackedDataset } from '../../src/datasets/packed-dataset.js';
 import { readLatestCheckpoint } from '../../src/training/checkpoint.js';
 import { readMetrics } from '../../src/training/metrics-log.js';
-import type { PackedDataset } from '../../src/training/packed-dataset.js';
 import type { Recipe } from '../../src/training/recipe.js';
+import { epochMeasures } from '../../src/training/runs/epoch-measures.js';
 import { METRICS_FILE, type TrainOptions, type TrainOutcome, train } from '../../src/training/train.js';
 import { packedTextures, temporaryFolder } from './temporary-folder.js';
 import { tinySeed, tinyViews } from './tiny-recipes.js';
@@ -20,7 +20,9 @@ async function fixture(t: TestContext, count = 100): Promise<{ folder: string; d
   return { folder, dataset: await packedTextures(t, { folder: join(folder, 'packed'), count, seed: SEED }) };
 }
 
-function run(options: { recipe: Recipe; dataset: PackedDataset; folder: string } & Partial<TrainOptions>): Promise<TrainOutcome> {
+function run(
+  options: { recipe: Recipe; dataset: PackedDataset; folder: string } & Partial<TrainOptions>,
+): Promise<TrainOutcome> {
   return train({
     engine: { kind: 'onnx', provider: 'cpu', threads: 1 },
     resume: 'automatic',
@@ -61,7 +63,11 @@ for (const [words, recipe] of [
     const last = await run(parts);
     assert.equal(last.ended, 'finished');
     assertSameBits(last.trained.state, whole.trained.state);
-    assert.ok(!Buffer.from(first.trained.state['adam.step']!.buffer).equals(Buffer.from(last.trained.state['adam.step']!.buffer)));
+    assert.ok(
+      !Buffer.from(first.trained.state['adam.step']!.buffer).equals(
+        Buffer.from(last.trained.state['adam.step']!.buffer),
+      ),
+    );
   });
 }
 
@@ -116,7 +122,17 @@ test('a killed run goes on from its last checkpoint and says each metric once', 
   const outcome = await run({ recipe, dataset, folder: work, evaluateEpoch, onNote: (note) => notes.push(note) });
   assert.match(notes.join(), /after step 6 of 12/);
   const lines = (await readMetrics(join(work, METRICS_FILE))).map(({ kind, step }) => `${kind} ${step}`);
-  assert.deepEqual(lines, ['steps 1', 'steps 3', 'epoch 3', 'steps 6', 'epoch 6', 'steps 9', 'epoch 9', 'steps 12', 'epoch 12']);
+  assert.deepEqual(lines, [
+    'steps 1',
+    'steps 3',
+    'epoch 3',
+    'steps 6',
+    'epoch 6',
+    'steps 9',
+    'epoch 9',
+    'steps 12',
+    'epoch 12',
+  ]);
   const whole = await run({ recipe, dataset, folder: join(folder, 'whole') });
   assertSameBits(outcome.trained.state, whole.trained.state);
 });
@@ -151,11 +167,17 @@ test('another recipe, other images or too few are refused with the reason', asyn
   const others = await packedTextures(t, { folder: join(folder, 'packed'), count: 100, seed: SEED + 1 });
   await assert.rejects(run({ recipe: tinySeed(), dataset: others, folder: work }), /other images/);
   const few = await packedTextures(t, { folder: join(folder, 'packed'), count: 20, seed: SEED });
-  await assert.rejects(run({ recipe: tinySeed(), dataset: few, folder: join(folder, 'few') }), /20 images, but a batch takes 32/);
+  await assert.rejects(
+    run({ recipe: tinySeed(), dataset: few, folder: join(folder, 'few') }),
+    /20 images, but a batch takes 32/,
+  );
   const cosine = tinyViews({ optimiser: { epochs: 1, batchSize: 32 } });
   await run({ recipe: cosine, dataset, folder: join(folder, 'cosine') });
   const longer = tinyViews({ optimiser: { epochs: 2, batchSize: 32 } });
-  await assert.rejects(run({ recipe: longer, dataset, folder: join(folder, 'cosine') }), /optimiser\.epochs \(this schedule/);
+  await assert.rejects(
+    run({ recipe: longer, dataset, folder: join(folder, 'cosine') }),
+    /optimiser\.epochs \(this schedule/,
+  );
 });
 
 test('a loss that is no number stops training with the reason and without a checkpoint', async (t) => {
@@ -163,7 +185,10 @@ test('a loss that is no number stops training with the reason and without a chec
   const recipe = tinySeed({ local: { estimator: 'kullback-leibler' }, optimiser: { learningRate: 10, epochs: 20 } });
   const outcome = await run({ recipe, dataset, folder: join(folder, 'run') });
   assert.equal(outcome.ended, 'failed');
-  assert.match(outcome.reason, /^Training stopped after step \d+: the (loss|local|prior) is (NaN|-?Infinity), no finite number/);
+  assert.match(
+    outcome.reason,
+    /^Training stopped after step \d+: the (loss|local|prior) is (NaN|-?Infinity), no finite number/,
+  );
 });
 
 test('both engines take the same steps', async (t) => {
@@ -171,7 +196,8 @@ test('both engines take the same steps', async (t) => {
   const recipe = tinySeed({ optimiser: { epochs: 1, batchSize: 8 } });
   const compiled = await run({ recipe, dataset, folder: join(folder, 'onnx') });
   const eager = await run({ recipe, dataset, folder: join(folder, 'tensorflow'), engine: { kind: 'tensorflow' } });
-  const last = ({ metrics }: TrainOutcome) => metrics.filter(({ kind }) => kind === 'steps').map(({ loss }) => Number(loss));
+  const last = ({ metrics }: TrainOutcome) =>
+    metrics.filter(({ kind }) => kind === 'steps').map(({ loss }) => Number(loss));
   assert.equal(last(eager).length, 2);
   for (const [index, loss] of last(compiled).entries())
     assert.ok(Math.abs(loss - last(eager)[index]!) < 1e-3, `${loss} ${last(eager)[index]}`);
@@ -192,6 +218,8 @@ test('training finds textures that random weights do not, by at least 25 points'
   const trained = await run({ recipe, dataset, folder: join(folder, 'trained') });
   const random = await run({ recipe: untrained, dataset, folder: join(folder, 'random') });
   const [after, before] = [await measure(trained.trained), await measure(random.trained)];
-  t.diagnostic(`kNN (k = 20) of unseen textures: random weights ${before['kNN20 pooled']}, trained ${after['kNN20 pooled']}; chance 0.125`);
+  t.diagnostic(
+    `kNN (k = 20) of unseen textures: random weights ${before['kNN20 pooled']}, trained ${after['kNN20 pooled']}; chance 0.125`,
+  );
   assert.ok(after['kNN20 pooled']! > before['kNN20 pooled']! + 0.25);
 });

@@ -1,4 +1,11 @@
-import type { CastAttrs, ClipByValueAttrs, EluInputs, LeakyReluAttrs, StepAttrs } from '@tensorflow/tfjs-core';
+import type {
+  CastAttrs,
+  ClipByValueAttrs,
+  EluInputs,
+  FusedConv2DAttrs,
+  LeakyReluAttrs,
+  StepAttrs,
+} from '@tensorflow/tfjs-core';
 import type { Graph, Value, ValueType } from '../graph.js';
 import { type Lowering, type LoweringTable, lowering } from '../lowering.js';
 import { cast, elementwise } from '../operators/arithmetic.js';
@@ -25,7 +32,9 @@ export const ELEMENT_WISE: LoweringTable = {
     return elementwise(graph, 'Not', [elementwise(graph, 'Or', [infinite, elementwise(graph, 'IsNaN', [x])])]);
   }),
   Log: unary('Log'),
-  Log1p: lowering<'x'>((graph, { x }) => elementwise(graph, 'Log', [elementwise(graph, 'Add', [x, number(graph, x, 1)])])),
+  Log1p: lowering<'x'>((graph, { x }) =>
+    elementwise(graph, 'Log', [elementwise(graph, 'Add', [x, number(graph, x, 1)])]),
+  ),
   LogicalNot: unary('Not'),
   Neg: unary('Neg'),
   Reciprocal: unary('Reciprocal'),
@@ -40,7 +49,9 @@ export const ELEMENT_WISE: LoweringTable = {
   Sqrt: unary('Sqrt'),
   Square: lowering<'x'>((graph, { x }) => elementwise(graph, 'Mul', [x, x])),
   Tanh: unary('Tanh'),
-  LeakyRelu: lowering<'x', LeakyReluAttrs>((graph, { x }, { alpha }) => elementwise(graph, 'LeakyRelu', [x], { alpha: { float: alpha } })),
+  LeakyRelu: lowering<'x', LeakyReluAttrs>((graph, { x }, { alpha }) =>
+    elementwise(graph, 'LeakyRelu', [x], { alpha: { float: alpha } }),
+  ),
   Prelu: lowering<'x' | 'alpha'>((graph, { x, alpha }) => {
     const zero = graph.scalar('float32', 0);
     const below = elementwise(graph, 'Mul', [elementwise(graph, 'Min', [x, zero]), alpha]);
@@ -50,10 +61,15 @@ export const ELEMENT_WISE: LoweringTable = {
     const raised = elementwise(graph, 'Max', [x, number(graph, x, clipValueMin)]);
     return elementwise(graph, 'Min', [raised, number(graph, x, clipValueMax)]);
   }),
-  Relu6: lowering<'x'>((graph, { x }) => elementwise(graph, 'Min', [elementwise(graph, 'Relu', [x]), number(graph, x, 6)])),
+  Relu6: lowering<'x'>((graph, { x }) =>
+    elementwise(graph, 'Min', [elementwise(graph, 'Relu', [x]), number(graph, x, 6)]),
+  ),
   // HardSigmoid is clip(slope * x, 0, 1): at the steepest slope 0 or 1, in one pass instead of a comparison and a cast.
   Step: lowering<'x', StepAttrs>((graph, { x }, { alpha }) => {
-    const positive = elementwise(graph, 'HardSigmoid', [cast(graph, x, 'float32')], { alpha: { float: STEEPEST }, beta: { float: 0 } });
+    const positive = elementwise(graph, 'HardSigmoid', [cast(graph, x, 'float32')], {
+      alpha: { float: STEEPEST },
+      beta: { float: 0 },
+    });
     if (alpha > 0 && alpha < 1) return elementwise(graph, 'Max', [positive, graph.scalar('float32', alpha)]);
     if (alpha === undefined || alpha === 0) return positive;
     const rest = elementwise(graph, 'Mul', [
@@ -66,11 +82,15 @@ export const ELEMENT_WISE: LoweringTable = {
   Identity: lowering<'x'>((_graph, { x }) => x),
 
   Add: binary('Add'),
-  AddN: lowering<string>((graph, inputs) => Object.values(inputs).reduce((sum, value) => elementwise(graph, 'Add', [sum, value]))),
+  AddN: lowering<string>((graph, inputs) =>
+    Object.values(inputs).reduce((sum, value) => elementwise(graph, 'Add', [sum, value])),
+  ),
   Sub: binary('Sub'),
   Multiply: binary('Mul'),
   // tfjs divides integers as floats.
-  RealDiv: lowering<'a' | 'b'>((graph, { a, b }) => elementwise(graph, 'Div', [cast(graph, a, 'float32'), cast(graph, b, 'float32')])),
+  RealDiv: lowering<'a' | 'b'>((graph, { a, b }) =>
+    elementwise(graph, 'Div', [cast(graph, a, 'float32'), cast(graph, b, 'float32')]),
+  ),
   Maximum: binary('Max'),
   Minimum: binary('Min'),
   Pow: binary('Pow'),
@@ -86,7 +106,33 @@ export const ELEMENT_WISE: LoweringTable = {
   NotEqual: lowering<'a' | 'b'>((graph, { a, b }) => elementwise(graph, 'Not', [elementwise(graph, 'Equal', [a, b])])),
   LogicalAnd: binary('And'),
   LogicalOr: binary('Or'),
-  Select: lowering<'condition' | 't' | 'e'>((graph, { condition, t, e }) => elementwise(graph, 'Where', [condition, t, e])),
+  Select: lowering<'condition' | 't' | 'e'>((graph, { condition, t, e }) =>
+    elementwise(graph, 'Where', [condition, t, e]),
+  ),
+};
+
+/** What a fused kernel does after its convolution or product: adds the bias, applies the activation. */
+export function finish(
+  graph: Graph,
+  y: Value,
+  { bias, preluActivationWeights: alpha }: { readonly bias?: Value; readonly preluActivationWeights?: Value },
+  { activation, leakyreluAlpha }: Pick<FusedConv2DAttrs, 'activation' | 'leakyreluAlpha'>,
+): Value {
+  const x = bias === undefined ? y : elementwise(graph, 'Add', [y, bias]);
+  if (activation === undefined || activation === null || activation === 'linear') return x;
+  const kernel = FUSED_ACTIVATIONS[activation];
+  if (kernel === undefined) throw new Error(`The fused activation ${activation} has no lowering.`);
+  const result = ELEMENT_WISE[kernel]!(graph, alpha === undefined ? { x } : { x, alpha }, { alpha: leakyreluAlpha });
+  return result as Value; // kernels of activations have one output
+}
+
+const FUSED_ACTIVATIONS: { readonly [activation: string]: keyof typeof ELEMENT_WISE } = {
+  relu: 'Relu',
+  relu6: 'Relu6',
+  elu: 'Elu',
+  prelu: 'Prelu',
+  leakyrelu: 'LeakyRelu',
+  sigmoid: 'Sigmoid',
 };
 
 /** A tfjs dtype as the type of a graph value; throws for the two that tensors of numbers never have. */

@@ -10,13 +10,15 @@ import { concat, expand, reshape, slice } from '../operators/shaping.js';
 export const POOLING: LoweringTable = {
   MaxPool: lowering<'x', tf.MaxPoolAttrs>((graph, { x }, attributes) => {
     const window = windowOf(x.dims, attributes);
-    if (graph.layout === 'channels-last' && isTiling(window, x.dims[1]!, x.dims[2]!)) return largestOfTiles(graph, x, window);
+    if (graph.layout === 'channels-last' && isTiling(window, x.dims[1]!, x.dims[2]!))
+      return largestOfTiles(graph, x, window);
     return toChannelsLast(graph, maxPool(graph, toChannelsFirst(graph, x), window).largest);
   }),
-  // The same MaxPool is asked for again: emitting it twice gives one node, whose second output says where each largest value stood.
+  // Emitting the same MaxPool again gives the same node; its second output holds the positions of the maxima.
   MaxPoolGrad: lowering<'dy' | 'input', tf.MaxPoolGradAttrs>((graph, { dy, input }, attributes) => {
     const window = windowOf(input.dims, attributes);
-    if (graph.layout === 'channels-last' && isTiling(window, input.dims[1]!, input.dims[2]!)) return toTiles(graph, dy, input, window);
+    if (graph.layout === 'channels-last' && isTiling(window, input.dims[1]!, input.dims[2]!))
+      return toTiles(graph, dy, input, window);
     const x = toChannelsFirst(graph, input);
     const { places } = maxPool(graph, x, window);
     const gradient = scatter(graph, toChannelsFirst(graph, dy), places, { dims: x.dims, window });
@@ -25,20 +27,29 @@ export const POOLING: LoweringTable = {
   AvgPool: lowering<'x', tf.AvgPoolAttrs>((graph, { x }, attributes) =>
     toChannelsLast(graph, averagePool(graph, toChannelsFirst(graph, x), windowOf(x.dims, attributes))),
   ),
-  // The true gradient. tfjs's cpu kernel divides by the whole window even where the forward pass left padding out of the count.
+  // The true gradient. tfjs's cpu kernel divides by the whole window even where the forward pass left padding out of
+  // the count.
   AvgPoolGrad: lowering<'dy' | 'input', tf.AvgPoolGradAttrs>((graph, { dy, input }, attributes) => {
     const window = windowOf(input.dims, attributes);
     const [, height = 1, width = 1, channels = 1] = input.dims;
     const shares = graph.constant('float32', [1, 1, ...window.output], sharesOf(window, [height, width]));
     const shared = elementwise(graph, 'Mul', [toChannelsFirst(graph, dy), shares]);
     const ones = expand(graph, graph.scalar('float32', 1), [channels, 1, ...window.size]);
-    const spread = convolveTransposed(graph, shared, ones, { window: { ...window, output: [height, width] }, group: channels });
+    const spread = convolveTransposed(graph, shared, ones, {
+      window: { ...window, output: [height, width] },
+      group: channels,
+    });
     return toChannelsLast(graph, spread);
   }),
 };
 
-/** Each value of dy at its place in zeros of shape `dims`; where windows overlap, values that fall on the same place are added. */
-function scatter(graph: Graph, dy: Value, places: Value, options: { readonly dims: readonly number[]; readonly window: Window }): Value {
+/** Scatters dy into zeros of shape `dims`; overlapping windows are summed. */
+function scatter(
+  graph: Graph,
+  dy: Value,
+  places: Value,
+  options: { readonly dims: readonly number[]; readonly window: Window },
+): Value {
   const { dims, window } = options;
   const { size, strides } = window;
   if (isTiling(window, dims[2]!, dims[3]!)) {
@@ -49,16 +60,29 @@ function scatter(graph: Graph, dy: Value, places: Value, options: { readonly dim
   const zeros = expand(graph, graph.constant('float32', [1], Float32Array.of(0)), [sizeOf(dims)]);
   const inputs = [zeros, reshape(graph, places, [count]), reshape(graph, dy, [count])];
   const attributes = { axis: 0, reduction: 'add' };
-  return reshape(graph, graph.emitOne({ op: 'ScatterElements', inputs, type: dy.type, dims: [sizeOf(dims)], attributes }), dims);
+  return reshape(
+    graph,
+    graph.emitOne({ op: 'ScatterElements', inputs, type: dy.type, dims: [sizeOf(dims)], attributes }),
+    dims,
+  );
 }
 
 /** Whether the windows lie side by side and cover the image exactly. */
 function isTiling({ size, strides, pads, output }: Window, height: number, width: number): boolean {
   const unpadded = pads.top + pads.left + pads.bottom + pads.right === 0;
-  return unpadded && size[0] === strides[0] && size[1] === strides[1] && output[0] * size[0] === height && output[1] * size[1] === width;
+  return (
+    unpadded &&
+    size[0] === strides[0] &&
+    size[1] === strides[1] &&
+    output[0] * size[0] === height &&
+    output[1] * size[1] === width
+  );
 }
 
-/** The elements of each tile, in reading order, as size[0] * size[1] tensors [N, h, w, C]. Equal slices are emitted once. */
+/**
+ * The elements of each tile, in reading order, as size[0] * size[1] tensors [N, h, w, C]. Equal slices are
+ * emitted once.
+ */
 function tileElements(graph: Graph, x: Value, { size, output }: Window): Value[] {
   const [batch = 1, , , channels = 1] = x.dims;
   const apart = reshape(graph, x, [batch, output[0], size[0], output[1], size[1], channels]);
@@ -69,18 +93,20 @@ function tileElements(graph: Graph, x: Value, { size, output }: Window): Value[]
   });
 }
 
-/** Channels-last max-pooling over tiles: ONNX Runtime's own takes several times as long where it must remember places. */
+/**
+ * Channels-last max-pooling over tiles: ONNX Runtime's own takes several times as long where it must remember places.
+ */
 function largestOfTiles(graph: Graph, x: Value, window: Window): Value {
   return tileElements(graph, x, window).reduce((largest, element) => elementwise(graph, 'Max', [largest, element]));
 }
 
-/** dy to the first largest element of each tile, zeros to the others. */
+/** Moves dy to the first maximum of each tile, zeros to the others. */
 function toTiles(graph: Graph, dy: Value, x: Value, window: Window): Value {
   const { size, output } = window;
   const [batch = 1, , , channels = 1] = x.dims;
   const largest = largestOfTiles(graph, x, window);
   const elements = tileElements(graph, x, window);
-  // What earlier elements took is gone, so that of equal elements only the first is given anything; the last gets the rest.
+  // Only the first of equal elements gets a share; the last gets the rest.
   let rest = dy;
   const shares = elements.map((element, index) => {
     if (index === elements.length - 1) return rest;

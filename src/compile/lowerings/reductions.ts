@@ -1,9 +1,20 @@
-import type { ArgMaxAttrs, MaxAttrs, MeanAttrs, SoftmaxAttrs, SumAttrs } from '@tensorflow/tfjs-core';
+import type {
+  _FusedMatMulAttrs,
+  ArgMaxAttrs,
+  BatchMatMulAttrs,
+  MaxAttrs,
+  MeanAttrs,
+  SoftmaxAttrs,
+  SumAttrs,
+} from '@tensorflow/tfjs-core';
+import type { Graph, Value } from '../graph.js';
 import { axesOf, type Lowering, type LoweringTable, lowering } from '../lowering.js';
 import { cast, elementwise } from '../operators/arithmetic.js';
-import { argExtreme, type Reduction, reduce } from '../operators/reducing.js';
+import { argExtreme, gemm, matMul, type Reduction, reduce } from '../operators/reducing.js';
+import { reshape, transpose } from '../operators/shaping.js';
+import { finish } from './element-wise.js';
 
-// tfjs is not of one mind about the name: Sum and Mean say axis, Max says reductionIndices.
+// Sum and Mean name it axis, Max reductionIndices.
 type ReductionAttributes = Partial<SumAttrs & MeanAttrs & MaxAttrs>;
 
 const reduction = (op: Reduction): Lowering =>
@@ -49,3 +60,38 @@ export const REDUCTIONS: LoweringTable = {
     return elementwise(graph, 'Sub', [shifted, elementwise(graph, 'Log', [sum])]);
   }),
 };
+
+/**
+ * tfjs has one kernel for products of matrices: rank 3 or more, even for a plain product, which it wraps in reshapes.
+ */
+export const MATRICES: LoweringTable = {
+  BatchMatMul: lowering<'a' | 'b', BatchMatMulAttrs>((graph, { a, b }, attributes) => product(graph, a, b, attributes)),
+  _FusedMatMul: lowering<'a' | 'b' | 'bias' | 'preluActivationWeights', _FusedMatMulAttrs>(
+    (graph, { a, b, ...rest }, attributes) => finish(graph, product(graph, a, b, attributes), rest, attributes),
+  ),
+};
+
+function product(
+  graph: Graph,
+  a: Value,
+  b: Value,
+  { transposeA, transposeB }: Pick<BatchMatMulAttrs, 'transposeA' | 'transposeB'>,
+): Value {
+  const plain = [a, b].every((value) => value.dims.slice(0, -2).every((dim) => dim === 1));
+  if (plain) {
+    const result = gemm(graph, matrix(graph, a), matrix(graph, b), { transposeA, transposeB });
+    const lead = a.dims.length >= b.dims.length ? a.dims.slice(0, -2) : b.dims.slice(0, -2);
+    return reshape(graph, result, [...lead, ...result.dims]);
+  }
+  return matMul(graph, transposeA ? swapped(graph, a) : a, transposeB ? swapped(graph, b) : b);
+}
+
+function matrix(graph: Graph, x: Value): Value {
+  return reshape(graph, x, x.dims.slice(-2));
+}
+
+function swapped(graph: Graph, x: Value): Value {
+  const axes = x.dims.map((_, axis) => axis);
+  const rank = axes.length;
+  return transpose(graph, x, [...axes.slice(0, -2), rank - 1, rank - 2]);
+}

@@ -58,7 +58,8 @@ export const SHAPING: LoweringTable = {
   SplitV: lowering<'x', tf.SplitVAttrs>((graph, { x }, { numOrSizeSplits, axis }) => {
     const [place = 0] = axesOf(axis, x.dims.length);
     const count = typeof numOrSizeSplits === 'number' ? numOrSizeSplits : 0;
-    const given = typeof numOrSizeSplits === 'number' ? Array<number>(count).fill(x.dims[place]! / count) : numOrSizeSplits;
+    const given =
+      typeof numOrSizeSplits === 'number' ? Array<number>(count).fill(x.dims[place]! / count) : numOrSizeSplits;
     const known = given.reduce((sum, size) => sum + Math.max(size, 0), 0);
     let begin = 0;
     return given.map((one) => {
@@ -76,41 +77,69 @@ export const SHAPING: LoweringTable = {
   Reverse: lowering<'x', tf.ReverseAttrs>((graph, { x }, attributes) => {
     const axes = axesOf(attributes.dims, x.dims.length);
     const begin = x.dims.map((dim, axis) => (axes.includes(axis) ? dim - 1 : 0));
-    return stridedSlice(graph, x, { begin, size: x.dims, strides: x.dims.map((_, axis) => (axes.includes(axis) ? -1 : 1)) });
+    return stridedSlice(graph, x, {
+      begin,
+      size: x.dims,
+      strides: x.dims.map((_, axis) => (axes.includes(axis) ? -1 : 1)),
+    });
   }),
   PadV2: lowering<'x', tf.PadV2Attrs>((graph, { x }, { paddings, constantValue }) =>
-    pad(graph, x, { before: paddings.map(([before]) => before), after: paddings.map(([, after]) => after), fill: constantValue }),
+    pad(graph, x, {
+      before: paddings.map(([before]) => before),
+      after: paddings.map(([, after]) => after),
+      fill: constantValue,
+    }),
   ),
   GatherV2: lowering<'x' | 'indices', tf.GatherV2Attrs>((graph, { x, indices }, { axis, batchDims }) => {
-    if (batchDims !== 0) throw new Error(`Gather with batchDims = ${batchDims} has no lowering; gather without, or use oneHot and matMul.`);
+    if (batchDims !== 0)
+      throw new Error(
+        `Gather with batchDims = ${batchDims} has no lowering; gather without, or use oneHot and matMul.`,
+      );
     return gather(graph, x, cast(graph, indices, 'int32'), axesOf(axis, x.dims.length)[0]!);
   }),
-  // Sums rows by a product with zeros and ones: unlike a scatter it adds in a fixed order, so that runs repeat bit for bit.
-  UnsortedSegmentSum: lowering<'x' | 'segmentIds', tf.UnsortedSegmentSumAttrs>((graph, { x, segmentIds }, { numSegments }) => {
-    const [rows = 1, ...rest] = x.dims;
-    const numbers = graph.constant(
-      'int32',
-      [numSegments, 1],
-      Int32Array.from({ length: numSegments }, (_, index) => index),
-    );
-    const hits = elementwise(graph, 'Equal', [numbers, reshape(graph, cast(graph, segmentIds, 'int32'), [1, rows])]);
-    const sums = matMul(graph, cast(graph, hits, 'float32'), reshape(graph, cast(graph, x, 'float32'), [rows, sizeOf(rest)]));
-    return cast(graph, reshape(graph, sums, [numSegments, ...rest]), x.type);
-  }),
+  // Sums rows by a product with zeros and ones: unlike a scatter it adds in a fixed order, so that runs repeat bit
+  // for bit.
+  UnsortedSegmentSum: lowering<'x' | 'segmentIds', tf.UnsortedSegmentSumAttrs>(
+    (graph, { x, segmentIds }, { numSegments }) => {
+      const [rows = 1, ...rest] = x.dims;
+      const numbers = graph.constant(
+        'int32',
+        [numSegments, 1],
+        Int32Array.from({ length: numSegments }, (_, index) => index),
+      );
+      const hits = elementwise(graph, 'Equal', [numbers, reshape(graph, cast(graph, segmentIds, 'int32'), [1, rows])]);
+      const sums = matMul(
+        graph,
+        cast(graph, hits, 'float32'),
+        reshape(graph, cast(graph, x, 'float32'), [rows, sizeOf(rest)]),
+      );
+      return cast(graph, reshape(graph, sums, [numSegments, ...rest]), x.type);
+    },
+  ),
   OneHot: lowering<'indices', tf.OneHotAttrs>((graph, { indices }, { dtype, depth, onValue, offValue }) => {
     const numbers = graph.constant(
       'int32',
       [depth],
       Int32Array.from({ length: depth }, (_, index) => index),
     );
-    const hits = elementwise(graph, 'Equal', [reshape(graph, cast(graph, indices, 'int32'), [...indices.dims, 1]), numbers]);
+    const hits = elementwise(graph, 'Equal', [
+      reshape(graph, cast(graph, indices, 'int32'), [...indices.dims, 1]),
+      numbers,
+    ]);
     const type = valueType(dtype ?? 'float32');
-    const difference = elementwise(graph, 'Mul', [cast(graph, hits, 'float32'), graph.scalar('float32', onValue - offValue)]);
+    const difference = elementwise(graph, 'Mul', [
+      cast(graph, hits, 'float32'),
+      graph.scalar('float32', onValue - offValue),
+    ]);
     return cast(graph, elementwise(graph, 'Add', [difference, graph.scalar('float32', offValue)]), type);
   }),
 };
 
-function part(graph: Graph, x: Value, options: { readonly axis: number; readonly begin: number; readonly size: number }): Value {
+function part(
+  graph: Graph,
+  x: Value,
+  options: { readonly axis: number; readonly begin: number; readonly size: number },
+): Value {
   const { axis, begin, size } = options;
   const at = (index: number, inside: number, outside: number): number => (index === axis ? inside : outside);
   return slice(

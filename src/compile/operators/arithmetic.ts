@@ -1,6 +1,6 @@
 /**
- * Element-wise operations with ONNX's broadcasting (the same as tfjs's). What is known while tracing is computed; multiplying by one and
- * adding zero vanish, as do the tensors of ones that tfjs's gradients multiply by.
+ * Element-wise operations with ONNX's broadcasting (the same as tfjs's). What is known while tracing is computed;
+ * multiplying by one and adding zero vanish, as do the tensors of ones that tfjs's gradients multiply by.
  */
 import { broadcastDims, type Graph, sameDims, sizeOf, typedArray, type Value, type ValueType } from '../graph.js';
 import { foldElementwise } from './constants.js';
@@ -29,7 +29,10 @@ const LEFT_NEUTRAL: Readonly<Record<string, number>> = { Add: 0, Mul: 1 };
 /** Constants up to this size are computed while tracing; folded weights of an exported encoder are a few megabytes. */
 const FOLDED_SIZE_MAX = 2 ** 24;
 
-/** One of ONNX's element-wise operators on one, two or three values. Comparisons give bool, Where its branches' type, others the first's. */
+/**
+ * One of ONNX's element-wise operators on one, two or three values. Comparisons give bool, Where its branches' type,
+ * others the first's.
+ */
 export function elementwise(graph: Graph, op: string, operands: readonly Value[], attributes: Attributes = {}): Value {
   const dims = operands.map((value) => value.dims).reduce(broadcastDims);
   const type = typeOf(op, operands);
@@ -42,7 +45,13 @@ export function elementwise(graph: Graph, op: string, operands: readonly Value[]
   const inputs = operands.map((value, index) => withoutExpand(value, operands, index, dims));
   const aligned = alignChannelsFirst(graph, inputs, dims);
   if (aligned === undefined) return graph.emitOne({ op, inputs, type, dims, attributes });
-  const result = graph.emitOne({ op, inputs: aligned, type, dims: aligned.map((value) => value.dims).reduce(broadcastDims), attributes });
+  const result = graph.emitOne({
+    op,
+    inputs: aligned,
+    type,
+    dims: aligned.map((value) => value.dims).reduce(broadcastDims),
+    attributes,
+  });
   return transpose(graph, result, TO_CHANNELS_LAST);
 }
 
@@ -51,7 +60,12 @@ export function cast(graph: Graph, x: Value, type: ValueType): Value {
   if (x.type === type) return x;
   if (x.constant !== undefined) {
     const values = Float64Array.from({ length: x.constant.length }, (_, index) => Number(x.constant![index]));
-    const converted = type === 'bool' ? values.map((value) => (value === 0 ? 0 : 1)) : type === 'float32' ? values : values.map(Math.trunc);
+    const converted =
+      type === 'bool'
+        ? values.map((value) => (value === 0 ? 0 : 1))
+        : type === 'float32'
+          ? values
+          : values.map(Math.trunc);
     return graph.constant(type, x.dims, typedArray(type, converted));
   }
   const to = { float32: 1, int32: 6, int64: 7, bool: 9 }[type];
@@ -62,7 +76,7 @@ export function cast(graph: Graph, x: Value, type: ValueType): Value {
 }
 
 /** The number a constant holds throughout; undefined for other values. */
-export function uniformConstant(value: Value): number | undefined {
+function uniformConstant(value: Value): number | undefined {
   if (value.producer?.op === 'Expand') return uniformConstant(value.producer.inputs[0]!);
   const { constant } = value;
   if (constant === undefined || constant.length === 0) return undefined;
@@ -79,13 +93,18 @@ type Operation = { readonly op: string; readonly operands: readonly Value[]; rea
 
 function fold(graph: Graph, { op, operands, dims, type }: Operation & { readonly type: ValueType }): Value | undefined {
   if (sizeOf(dims) > FOLDED_SIZE_MAX || (op === 'Div' && type !== 'float32')) return undefined;
-  const known = operands.flatMap((value) => (value.constant === undefined ? [] : [{ data: value.constant, dims: value.dims }]));
+  const known = operands.flatMap((value) =>
+    value.constant === undefined ? [] : [{ data: value.constant, dims: value.dims }],
+  );
   if (known.length < operands.length) return undefined;
   const values = foldElementwise(op, known, dims);
   return values === undefined ? undefined : graph.constant(type, dims, typedArray(type, values));
 }
 
-/** x + 0, x - 0, x * 1, x / 1; and division by a number as multiplication by its reciprocal, which is several times as fast. */
+/**
+ * x + 0, x - 0, x * 1, x / 1; and division by a number as multiplication by its reciprocal, which is several times
+ * as fast.
+ */
 function simplify(graph: Graph, { op, operands, dims }: Operation): Value | undefined {
   const [a, b] = operands;
   if (a === undefined || b === undefined || operands.length !== 2) return undefined;
@@ -108,7 +127,9 @@ function whollyRepeated(graph: Graph, { op, operands, dims }: Operation, attribu
   return expand(graph, elementwise(graph, op, sources, attributes), dims);
 }
 
-/** An operand without its Expand, where another operand has the whole shape and the operation itself repeats this one. */
+/**
+ * An operand without its Expand, where another operand has the whole shape and the operation itself repeats this one.
+ */
 function withoutExpand(value: Value, operands: readonly Value[], index: number, dims: readonly number[]): Value {
   if (value.producer?.op !== 'Expand') return value;
   const source = value.producer.inputs[0]!;

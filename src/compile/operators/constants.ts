@@ -1,4 +1,7 @@
-/** Arithmetic on constants, done while tracing: what an operation on known values gives need not be computed at every step. */
+/**
+ * Arithmetic on constants, done while tracing: what an operation on known values gives need not be computed at
+ * every step.
+ */
 
 import { sizeOf } from '../graph.js';
 import type { TensorData } from '../onnx-model.js';
@@ -30,10 +33,14 @@ const BINARY: { readonly [op: string]: (a: number, b: number) => number } = {
 export type Operand = { readonly data: TensorData; readonly dims: readonly number[] };
 
 /**
- * The result of an element-wise operation on constants, broadcast to `dims`, as plain numbers; undefined where the operation is not one that
- * is folded (int32 and int64 division truncates, so it is left to the runtime by the caller).
+ * The result of an element-wise operation on constants, broadcast to `dims`, as plain numbers; undefined where the
+ * operation is not one that is folded (int32 and int64 division truncates, so it is left to the runtime by the caller).
  */
-export function foldElementwise(op: string, operands: readonly Operand[], dims: readonly number[]): Float64Array | undefined {
+export function foldElementwise(
+  op: string,
+  operands: readonly Operand[],
+  dims: readonly number[],
+): Float64Array | undefined {
   const [a, b] = operands;
   const unary = UNARY[op];
   const binary = BINARY[op];
@@ -42,7 +49,9 @@ export function foldElementwise(op: string, operands: readonly Operand[], dims: 
   }
   if (operands.length !== 2 || a === undefined || b === undefined || binary === undefined) return undefined;
   const [from, to] = [positions(a.dims, dims), positions(b.dims, dims)];
-  return Float64Array.from({ length: sizeOf(dims) }, (_, index) => binary(Number(a.data[from[index]!]), Number(b.data[to[index]!])));
+  return Float64Array.from({ length: sizeOf(dims) }, (_, index) =>
+    binary(Number(a.data[from[index]!]), Number(b.data[to[index]!])),
+  );
 }
 
 /** `data` of shape `from` repeated to `dims`. */
@@ -62,7 +71,10 @@ export function permute(data: TensorData, dims: readonly number[], perm: readonl
   );
 }
 
-/** For each element of a tensor of shape `dims`, where the element that broadcasting reads stands in one of shape `from`. */
+/**
+ * For each element of a tensor of shape `dims`, where the element that broadcasting reads stands in one of
+ * shape `from`.
+ */
 function positions(from: readonly number[], dims: readonly number[]): Int32Array {
   const padded = [...Array<number>(dims.length - from.length).fill(1), ...from];
   const strides = stridesOf(padded).map((stride, axis) => (padded[axis] === 1 ? 0 : stride));
@@ -73,7 +85,8 @@ function walk(dims: readonly number[], strides: readonly number[]): Int32Array {
   let offsets = Int32Array.of(0);
   for (const [axis, dim] of dims.entries()) {
     const longer = new Int32Array(offsets.length * dim);
-    for (let i = 0, to = 0; i < offsets.length; i++) for (let k = 0; k < dim; k++) longer[to++] = offsets[i]! + k * strides[axis]!;
+    for (let i = 0, to = 0; i < offsets.length; i++)
+      for (let k = 0; k < dim; k++) longer[to++] = offsets[i]! + k * strides[axis]!;
     offsets = longer;
   }
   return offsets;

@@ -2,7 +2,7 @@
 import type { Graph, Value } from '../graph.js';
 
 /** Zero rows and columns around the image. */
-export type Pads = { readonly top: number; readonly left: number; readonly bottom: number; readonly right: number };
+type Pads = { readonly top: number; readonly left: number; readonly bottom: number; readonly right: number };
 
 /** Window of a convolution or pooling: its size, its steps, its pads, and the size of the result. */
 export type Window = {
@@ -13,7 +13,10 @@ export type Window = {
   readonly output: readonly [number, number];
 };
 
-/** Convolution (correlation) of x with filters; `bias` is one number per filter. group: channels are split among that many groups. */
+/**
+ * Convolution (correlation) of x with filters; `bias` is one number per filter. group: channels are split among that
+ * many groups.
+ */
 export function convolve(
   graph: Graph,
   x: Value,
@@ -30,7 +33,9 @@ export function convolve(
   });
 }
 
-/** The adjoint of {@link convolve}: x [N, O, ...] back to [N, C, ...window.output] through filters [O, C / group, h, w]. */
+/**
+ * The adjoint of {@link convolve}: x [N, O, ...] back to [N, C, ...window.output] through filters [O, C / group, h, w].
+ */
 export function convolveTransposed(
   graph: Graph,
   x: Value,

@@ -1,7 +1,8 @@
 /**
- * One layout through chains (graphs laid out channels-first). tfjs convolves channels-last (NHWC), ONNX channels-first (NCHW); lowered one by one, every convolution stands
- * between two transposes. Here a transpose to channels-last is moved behind whatever follows it, until it meets the next convolution's
- * transpose back and both vanish. Batch norm, activations, pooling and their gradients so run channels-first throughout.
+ * One layout through chains (graphs laid out channels-first). tfjs convolves channels-last (NHWC), ONNX channels-first
+ * (NCHW); lowered one by one, every convolution stands between two transposes. Here a transpose to channels-last is
+ * moved behind whatever follows it, until it meets the next convolution's transpose back and both vanish. Batch norm,
+ * activations, pooling and their gradients so run channels-first throughout.
  */
 import { type Graph, sameDims, type Value } from '../graph.js';
 import { permutationOf, reshape, transpose } from './shaping.js';
@@ -9,7 +10,7 @@ import { permutationOf, reshape, transpose } from './shaping.js';
 /** NCHW to NHWC. */
 export const TO_CHANNELS_LAST: readonly number[] = [0, 2, 3, 1];
 /** NHWC to NCHW. */
-export const TO_CHANNELS_FIRST: readonly number[] = [0, 3, 1, 2];
+const TO_CHANNELS_FIRST: readonly number[] = [0, 3, 1, 2];
 
 /** The NCHW value that a NHWC value was transposed from; undefined where it was not made so. */
 export function channelsFirstSource(x: Value): Value | undefined {
@@ -18,10 +19,14 @@ export function channelsFirstSource(x: Value): Value | undefined {
 }
 
 /**
- * Operands of an element-wise operation with result shape `dims`, each as NCHW, where at least one of them was NCHW before; otherwise
- * undefined. Scalars stay; vectors over channels become [C, 1, 1] by a mere reshape.
+ * Operands of an element-wise operation with result shape `dims`, each as NCHW, where at least one of them was NCHW
+ * before; otherwise undefined. Scalars stay; vectors over channels become [C, 1, 1] by a mere reshape.
  */
-export function alignChannelsFirst(graph: Graph, operands: readonly Value[], dims: readonly number[]): readonly Value[] | undefined {
+export function alignChannelsFirst(
+  graph: Graph,
+  operands: readonly Value[],
+  dims: readonly number[],
+): readonly Value[] | undefined {
   if (
     graph.layout === 'channels-last' ||
     dims.length !== 4 ||
@@ -42,8 +47,8 @@ export function axesInSource(x: Value, axes: readonly number[]): number[] {
 }
 
 /**
- * [N, H, W, C] as [N, C, H, W]. Graphs laid out channels-last say it as an Einsum: ONNX Runtime's optimiser would move a Transpose through what
- * follows and turn slices over contiguous channels into slices over single numbers (measured: 13 ms instead of 4 for one pooling).
+ * [N, H, W, C] to [N, C, H, W]. Channels-last graphs write it as an Einsum: ONNX Runtime's optimiser would move a
+ * Transpose past the next operations and turn slices over contiguous channels into slices over single numbers.
  */
 export function toChannelsFirst(graph: Graph, x: Value): Value {
   if (graph.layout === 'channels-first') return transpose(graph, x, TO_CHANNELS_FIRST);
@@ -57,5 +62,11 @@ export function toChannelsLast(graph: Graph, x: Value): Value {
 }
 
 function permuted(graph: Graph, x: Value, equation: string, perm: readonly number[]): Value {
-  return graph.emitOne({ op: 'Einsum', inputs: [x], type: x.type, dims: perm.map((axis) => x.dims[axis]!), attributes: { equation } });
+  return graph.emitOne({
+    op: 'Einsum',
+    inputs: [x],
+    type: x.type,
+    dims: perm.map((axis) => x.dims[axis]!),
+    attributes: { equation },
+  });
 }

@@ -6,7 +6,10 @@ import { reshape, transpose } from './shaping.js';
 /** ONNX's reductions by name. ReduceSumSquare adds squares without storing them. */
 export type Reduction = 'ReduceSum' | 'ReduceMean' | 'ReduceMax' | 'ReduceMin' | 'ReduceProd' | 'ReduceSumSquare';
 
-/** Reduces x over `axes` (not negative); keepDims leaves them as length 1. A sum of squares is recognised and runs in one pass. */
+/**
+ * Reduces x over `axes` (not negative); keepDims leaves them as length 1. A sum of squares is recognised and runs in
+ * one pass.
+ */
 export function reduce(graph: Graph, op: Reduction, x: Value, axes: readonly number[], keepDims: boolean): Value {
   const kept = x.dims.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
   const dims = keepDims ? kept : x.dims.filter((_, axis) => !axes.includes(axis));
@@ -53,13 +56,19 @@ export function gemm(
 /** Products of the matrices in the last two axes, leading axes broadcast. */
 export function matMul(graph: Graph, a: Value, b: Value): Value {
   const rank = Math.max(a.dims.length, b.dims.length);
-  const lead = (value: Value): number[] => [...Array<number>(rank - value.dims.length).fill(1), ...value.dims.slice(0, -2)];
+  const lead = (value: Value): number[] => [
+    ...Array<number>(rank - value.dims.length).fill(1),
+    ...value.dims.slice(0, -2),
+  ];
   const [left, right] = [lead(a), lead(b)];
   const dims = [...left.map((dim, axis) => Math.max(dim, right[axis]!)), a.dims.at(-2)!, b.dims.at(-1)!];
   return graph.emitOne({ op: 'MatMul', inputs: [a, b], type: a.type, dims });
 }
 
-/** Place of the largest (ArgMax) or smallest (ArgMin) element along `axis`, the first of equals, which is dropped from the shape; int64. */
+/**
+ * Place of the largest (ArgMax) or smallest (ArgMin) element along `axis`, the first of equals, which is dropped from
+ * the shape; int64.
+ */
 export function argExtreme(graph: Graph, op: 'ArgMax' | 'ArgMin', x: Value, axis: number): Value {
   const dims = x.dims.filter((_, other) => other !== axis);
   const type: ValueType = 'int64';

@@ -1,12 +1,15 @@
 /**
- * Operations that move or repeat elements. Each returns the simplest value that says the same: identities vanish, reshapes of reshapes and
- * transposes of transposes become one, constants are computed while tracing.
+ * Operations that move or repeat elements. Each returns the simplest value that says the same: identities vanish,
+ * reshapes of reshapes and transposes of transposes become one, constants are computed while tracing.
  */
 
 import { type Graph, sameDims, sizeOf, type Value } from '../graph.js';
 import { broadcastTo, permute } from './constants.js';
 
-/** Constants up to this size are expanded while tracing; larger ones stay an Expand, so that a model file does not carry them. */
+/**
+ * Constants up to this size are expanded while tracing; larger ones stay an Expand, so that a model file does not
+ * carry them.
+ */
 const EXPANDED_CONSTANT_SIZE_MAX = 4096;
 
 /** The same elements in the same order under other dims. */
@@ -45,11 +48,6 @@ export function permutationOf(x: Value): readonly number[] {
   return perm;
 }
 
-/** The permutation that undoes `perm`. */
-export function inverse(perm: readonly number[]): number[] {
-  return perm.map((_, axis) => perm.indexOf(axis));
-}
-
 /** Repeats x along its axes of length 1 (and new leading axes) until it has `dims`. */
 export function expand(graph: Graph, x: Value, dims: readonly number[]): Value {
   if (sameDims(x.dims, dims)) return x;
@@ -71,7 +69,10 @@ export function slice(graph: Graph, x: Value, begin: readonly number[], size: re
   return stridedSlice(graph, x, { begin, size, strides: begin.map(() => 1) });
 }
 
-/** As {@link slice}, taking every strides[i]-th element; a negative stride walks backwards from begin. size counts results. */
+/**
+ * As {@link slice}, taking every strides[i]-th element; a negative stride walks backwards from begin. size
+ * counts results.
+ */
 export function stridedSlice(
   graph: Graph,
   x: Value,
@@ -80,7 +81,8 @@ export function stridedSlice(
   const { begin, size, strides } = options;
   const axes = x.dims.map((_, axis) => axis).filter((axis) => size[axis] !== x.dims[axis] || strides[axis] !== 1);
   if (axes.length === 0) return x;
-  // Walking backwards past element 0, "before the start" is written as a number below -dim: -1 would mean the last element.
+  // Walking backwards past element 0, "before the start" is written as a number below -dim: -1 would mean the
+  // last element.
   const end = (axis: number): number => {
     const stop = begin[axis]! + size[axis]! * strides[axis]!;
     return strides[axis]! > 0 ? Math.min(stop, x.dims[axis]!) : stop < 0 ? -x.dims[axis]! - 1 : stop;
@@ -94,7 +96,9 @@ export function concat(graph: Graph, values: readonly Value[], axis: number): Va
   const [first] = values;
   if (first === undefined) throw new Error('Concat of nothing. This is a bug.');
   if (values.length === 1) return first;
-  const dims = first.dims.map((dim, index) => (index === axis ? values.reduce((sum, value) => sum + value.dims[axis]!, 0) : dim));
+  const dims = first.dims.map((dim, index) =>
+    index === axis ? values.reduce((sum, value) => sum + value.dims[axis]!, 0) : dim,
+  );
   return graph.emitOne({ op: 'Concat', inputs: values, type: first.type, dims, attributes: { axis } });
 }
 
@@ -108,7 +112,14 @@ export function pad(
   if ([...before, ...after].every((count) => count === 0)) return x;
   const dims = x.dims.map((dim, axis) => dim + before[axis]! + after[axis]!);
   const inputs = [x, graph.scalar(x.type, fill)];
-  return graph.emitOne({ op: 'Pad', inputs, type: x.type, dims, attributes: { mode: 'constant' }, lists: [[...before, ...after]] });
+  return graph.emitOne({
+    op: 'Pad',
+    inputs,
+    type: x.type,
+    dims,
+    attributes: { mode: 'constant' },
+    lists: [[...before, ...after]],
+  });
 }
 
 /** Rows of x along `axis` by number; the indices' dims take the axis' place. */

@@ -1,57 +1,62 @@
-/** JPEG (ITU-T T.81, annex B): a row of segments, with the coded picture after each SOS. */
-import { KeptPieces, PARTS_MAX } from './kept-pieces.js';
-import { orientationBlock } from './orientation-block.js';
+/** JPEG (ITU-T T.81, annex B): a sequence of segments, with coded data after each SOS. */
+import { orientationBlock, PARTS_MAX } from './file-parts.js';
 
 const [SOI, EOI, SOS, COM, APP0, APP2, APP14, APP15] = [0xd8, 0xd9, 0xda, 0xfe, 0xe0, 0xe2, 0xee, 0xef];
-/** Tables and frame headers: Huffman, arithmetic and quantisation tables, number of lines, restart interval, frames of all kinds but hierarchical ones. */
+/** Tables, number of lines, restart interval, and frame headers of all kinds but hierarchical ones. */
 const NEEDED = new Set([0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc9, 0xca, 0xcb, 0xcc, 0xdb, 0xdc, 0xdd, SOS]);
-/** JFIF without its thumbnail, Adobe's colour transform: each decides how colours are read. Longer ones are cut to what is defined. */
+/**
+ * JFIF without its thumbnail, and Adobe's colour transform: both decide how colours are read. Longer segments are cut
+ * to the defined fields.
+ */
 const JFIF_BYTES = 14;
 const ADOBE_BYTES = 12;
 
 /**
- * Keeps what decoding needs, JFIF without thumbnail, Adobe's transform and ICC profiles; drops all other application segments, comments, and all that stands behind
- * the end of the picture, where phones put further pictures, films and their own data. Undefined where a segment or the end is missing or unknown.
+ * Keeps what decoding needs, JFIF without thumbnail, Adobe's transform and ICC profiles; drops other application
+ * segments, comments, and what follows the end (phones append more pictures, videos and their own data). Undefined
+ * where a segment or the end is missing or unknown.
  */
-export function stripJpeg(bytes: Uint8Array, orientation: number): Uint8Array | undefined {
+export function stripJpeg(bytes: Uint8Array, orientation: number): Uint8Array[] | undefined {
   if (bytes[0] !== 0xff || bytes[1] !== SOI) return undefined;
-  const pieces = new KeptPieces(bytes);
-  pieces.keep(0, 2);
+  const pieces: Uint8Array[] = [];
+  pieces.push(bytes.subarray(0, 2));
   let isOriented = orientation === 1;
   for (let at = 2, part = 0; part < PARTS_MAX; part++) {
     if (bytes[at] !== 0xff) return undefined;
-    while (bytes[at + 1] === 0xff) at += 1; // Any number of 0xFF may stand before a marker.
+    while (bytes[at + 1] === 0xff) at += 1; // Any number of 0xFF may precede a marker.
     const marker = bytes[at + 1];
     if (marker === undefined) return undefined;
-    // The block must stand before the tables, and JFIF before the block.
+    // The EXIF block comes after JFIF and before the tables.
     if (!isOriented && marker !== APP0) {
-      pieces.insert(orientationSegment(orientation));
+      pieces.push(orientationSegment(orientation));
       isOriented = true;
     }
     if (marker === EOI) {
-      pieces.keep(at, at + 2);
-      return pieces.join();
+      pieces.push(bytes.subarray(at, at + 2));
+      return pieces;
     }
     const length = at + 4 <= bytes.length ? bytes[at + 2]! * 256 + bytes[at + 3]! : 0;
     const payload = at + 4;
     const end = at + 2 + length;
     if (length < 2 || end > bytes.length) return undefined;
-    if (NEEDED.has(marker)) pieces.keep(at, end);
+    if (NEEDED.has(marker)) pieces.push(bytes.subarray(at, end));
     else if (marker === APP0 && startsWith(bytes, payload, end, 'JFIF\0') && end - payload >= JFIF_BYTES)
-      pieces.insert(segment(APP0, [...bytes.subarray(payload, payload + JFIF_BYTES - 2), 0, 0]));
+      pieces.push(segment(APP0, [...bytes.subarray(payload, payload + JFIF_BYTES - 2), 0, 0]));
     else if (marker === APP14 && startsWith(bytes, payload, end, 'Adobe') && end - payload >= ADOBE_BYTES)
-      pieces.insert(segment(APP14, bytes.subarray(payload, payload + ADOBE_BYTES)));
-    else if (marker === APP2 && startsWith(bytes, payload, end, 'ICC_PROFILE\0')) pieces.keep(at, end);
+      pieces.push(segment(APP14, bytes.subarray(payload, payload + ADOBE_BYTES)));
+    else if (marker === APP2 && startsWith(bytes, payload, end, 'ICC_PROFILE\0')) pieces.push(bytes.subarray(at, end));
     else if (!((marker >= APP0 && marker <= APP15) || marker === COM)) return undefined;
     at = end;
     if (marker !== SOS) continue;
     at = endOfScan(bytes, end);
-    pieces.keep(end, at);
+    pieces.push(bytes.subarray(end, at));
   }
   return undefined;
 }
 
-/** Where the next marker stands that is neither a stuffed 0xFF nor a restart; the end of the bytes where there is none. */
+/**
+ * Position of the next marker that is neither a stuffed 0xFF nor a restart; the end of the bytes where there is none.
+ */
 function endOfScan(bytes: Uint8Array, from: number): number {
   for (let at = from; at + 1 < bytes.length; at++) {
     if (bytes[at] !== 0xff) continue;

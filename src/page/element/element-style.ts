@@ -1,7 +1,6 @@
 /**
- * How the search box looks, within its own shadow: nothing of the host page's styles but the font, the colour and the properties named here.
- * `--likeness-accent`, `--likeness-surface`, `--likeness-line`, `--likeness-soft`, `--likeness-round` and `--likeness-size` (least width of a
- * result) change it from outside; the parts `zone`, `button`, `message`, `group`, `results`, `result`, `image` and `caption` can be styled whole.
+ * Styles of the element's shadow root. It inherits the font and colour of the host page. docs/embedding.md lists the
+ * custom properties and parts that host pages can style.
  */
 export const ELEMENT_STYLE = `
 :host {
@@ -43,5 +42,4 @@ ul {
 }
 .result img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; background: color-mix(in srgb, var(--line), transparent 80%); }
 .caption { display: block; padding: 0.4rem 0.6rem; overflow: hidden; font-size: 0.85em; text-overflow: ellipsis; white-space: nowrap; color: var(--soft); }
-.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 `;

@@ -1,30 +1,34 @@
 /**
- * `<likeness-search server="https://pictures.example">`: a search box for other people's pages. One classic script, no framework, a shadow
- * of its own, no innerHTML (so it runs under any content policy that allows the script, the service and blob: pictures).
+ * `<likeness-search server="https://pictures.example">`: a search box to embed in other pages. One classic script, no
+ * framework, a shadow root, no innerHTML: it runs under any content policy that allows the script, the service and
+ * blob: images.
  */
 import { createClient, LikenessError, type SearchPage, type SearchResult } from '../../client/client.js';
-import { preparePicture } from '../state/prepare-picture.js';
+import { preparePicture } from '../state/query/prepare-picture.js';
+import { type ElementMessages, messagesFor } from './element-messages.js';
 import { ELEMENT_STYLE } from './element-style.js';
-import { fillLinkTemplate } from './link-template.js';
-import { make, resultLists } from './result-list.js';
+import { make, resultLists, shownResults } from './result-list.js';
+import { fillLinkTemplate } from './templates.js';
 
-/** Where this script came from: the service, unless the attribute `server` names another. A module has no current script. */
-const OWN_ADDRESS = document.currentScript instanceof HTMLScriptElement ? document.currentScript.src : location.href;
+/** URL of this script, on the service unless the attribute `server` names another. Modules have no currentScript. */
+const SCRIPT_URL = document.currentScript instanceof HTMLScriptElement ? document.currentScript.src : location.href;
 const DEFAULT_COUNT = 12;
-const PROMPT = 'Drop or paste a picture here to find its like.';
+/** Errors of the visitor's file. */
+const UNREADABLE: ReadonlySet<string> = new Set([
+  ...['UNSUPPORTED_FORMAT', 'UNSUPPORTED_MEDIA_TYPE', 'UNREADABLE_IMAGE', 'HEIC_NOT_SUPPORTED'],
+  ...['IMAGE_TOO_LARGE', 'UPLOAD_TOO_LARGE', 'DECODE_TIMEOUT'],
+]);
 
-/**
- * Attributes: `server`, `collection`, `k` (12), `api-key` (of a read key: whoever sees the page sees it), `link-template`
- * (`/items/{id}`, `{metadata.KEY}`), `filter`, `paste-anywhere`. Events: `likeness-results` (detail: the answer) and `likeness-select`
- * (detail: the result; preventDefault keeps the link from being followed).
- */
+/** The element; docs/embedding.md lists its attributes, events, methods, parts and custom properties. */
 export class LikenessSearch extends HTMLElement {
   readonly #zone = make('div', { part: 'zone' });
   readonly #query = make('img', {});
-  readonly #button = make('button', { part: 'button', text: 'Choose a picture' });
+  readonly #button = make('button', { part: 'button' });
   readonly #file = make('input', {});
   readonly #message = make('p', { part: 'message' });
+  readonly #prompt = make('span', { part: 'prompt' });
   readonly #results = make('div', {});
+  #ownMessages: Partial<ElementMessages> = {};
   #current = new AbortController();
   #listening: AbortController | undefined;
 
@@ -35,11 +39,9 @@ export class LikenessSearch extends HTMLElement {
     const shadow = this.attachShadow({ mode: 'open', delegatesFocus: true });
     shadow.adoptedStyleSheets = [style];
 
-    const prompt = make('span', { text: PROMPT });
-    prompt.className = 'prompt';
+    this.#prompt.className = 'prompt';
     this.#zone.className = 'zone';
     this.#query.className = 'query';
-    this.#query.alt = 'Your picture';
     this.#query.hidden = true;
     this.#button.type = 'button';
     this.#file.type = 'file';
@@ -47,18 +49,35 @@ export class LikenessSearch extends HTMLElement {
     this.#file.hidden = true;
     this.#message.className = 'message';
     this.#message.setAttribute('role', 'status');
-    this.#zone.append(this.#query, prompt, this.#button, this.#file);
+    this.#zone.append(this.#query, this.#prompt, this.#button, this.#file);
     shadow.append(this.#zone, this.#message, this.#results);
 
     this.#button.addEventListener('click', () => this.#file.click());
     this.#file.addEventListener('change', () => {
       const [file] = this.#file.files ?? [];
-      this.#file.value = ''; // The same file may be chosen again.
+      this.#file.value = ''; // So that the same file can be chosen again.
       if (file !== undefined) void this.search(file);
     });
   }
 
+  static readonly observedAttributes = ['lang'];
+
+  attributeChangedCallback(): void {
+    this.#showTexts();
+  }
+
+  /** Own texts, over those of the language: `element.messages = { choose: 'Upload' }`. */
+  get messages(): Partial<ElementMessages> {
+    return this.#ownMessages;
+  }
+
+  set messages(messages: Partial<ElementMessages>) {
+    this.#ownMessages = messages;
+    this.#showTexts();
+  }
+
   connectedCallback(): void {
+    this.#showTexts();
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const mark = (event: DragEvent, isOver: boolean): void => {
@@ -69,9 +88,11 @@ export class LikenessSearch extends HTMLElement {
     this.addEventListener('dragover', (event) => mark(event, true), { signal });
     this.addEventListener('dragleave', (event) => mark(event, false), { signal });
     this.addEventListener('drop', (event) => this.#take(event, event.dataTransfer), { signal });
-    // The clipboard is the host page's: it is read where the box has the focus, and everywhere only where the host says so.
-    const heard = this.hasAttribute('paste-anywhere') ? document : this;
-    heard.addEventListener('paste', (event) => this.#take(event, (event as ClipboardEvent).clipboardData), { signal });
+    // Pasting elsewhere on the host page is left alone, unless the host sets paste-anywhere.
+    const pasteTarget = this.hasAttribute('paste-anywhere') ? document : this;
+    pasteTarget.addEventListener('paste', (event) => this.#take(event, (event as ClipboardEvent).clipboardData), {
+      signal,
+    });
   }
 
   disconnectedCallback(): void {
@@ -79,37 +100,55 @@ export class LikenessSearch extends HTMLElement {
     this.#current.abort();
   }
 
-  /** Searches with a picture, as if it had been dropped. Answers the results, or undefined where it failed or a later search took its place. */
+  /** Searches with a picture. Resolves with the response; undefined if it failed or a later search replaced it. */
   async search(picture: Blob): Promise<SearchPage | undefined> {
     this.clear();
     const current = this.#current;
     const { signal } = current;
     this.#showQuery(picture, signal);
-    this.#message.textContent = 'Searching…';
+    const messages = this.#texts();
+    this.#message.textContent = messages.searching;
     this.#button.disabled = true;
     try {
       const client = createClient({
-        url: new URL(this.getAttribute('server') ?? '.', OWN_ADDRESS).href,
+        url: new URL(this.getAttribute('server') ?? '.', SCRIPT_URL).href,
         ...(this.hasAttribute('api-key') && { apiKey: this.getAttribute('api-key')! }),
       });
       const file = picture instanceof File ? await preparePicture(picture) : picture;
       const page = await client.search({ pictures: [file], ...this.#options() }, { signal, retry: { attempts: 3 } });
       if (signal.aborted) return undefined;
-      const { results } = page;
-      this.#message.textContent = results.length === 0 ? 'Nothing like it was found.' : `${results.length} pictures found.`;
-      const linkOf = (result: SearchResult) => fillLinkTemplate(this.getAttribute('link-template'), result, document.baseURI);
-      this.#results.append(...resultLists(results, { client, signal, linkOf, select: (result, event) => this.#select(result, event) }));
+      const results = shownResults(page.results, this.getAttribute('show'));
+      this.#message.textContent =
+        results.length === 0
+          ? messages.noResults
+          : results.length === 1
+            ? messages.oneResult
+            : messages.results.replace('{count}', String(results.length));
+      const linkOf = (result: SearchResult) =>
+        fillLinkTemplate(this.getAttribute('link-template'), result, document.baseURI);
+      this.#results.append(
+        ...resultLists(results, {
+          ...{ client, signal, messages, linkOf },
+          captionTemplate: this.getAttribute('caption-template'),
+          select: (result, event) => this.#select(result, event),
+        }),
+      );
       this.dispatchEvent(new CustomEvent('likeness-results', { detail: page, bubbles: true, composed: true }));
       return page;
     } catch (error) {
-      if (!signal.aborted) this.#message.textContent = failureText(error);
+      if (!signal.aborted) {
+        this.#message.textContent = failureText(error, messages);
+        // The visitor sees a short text; the site's owner learns the cause.
+        console.warn('likeness-search:', error);
+        this.dispatchEvent(new CustomEvent('likeness-error', { detail: error, bubbles: true, composed: true }));
+      }
       return undefined;
     } finally {
       if (this.#current === current) this.#button.disabled = false;
     }
   }
 
-  /** Forgets picture and results, and gives up a search that is under way. */
+  /** Removes picture and results and aborts a running search. */
   clear(): void {
     this.#current.abort();
     this.#current = new AbortController();
@@ -120,20 +159,36 @@ export class LikenessSearch extends HTMLElement {
     this.#results.replaceChildren();
   }
 
+  #texts(): ElementMessages {
+    const language = this.closest('[lang]')?.getAttribute('lang') ?? '';
+    return messagesFor(language, this.#ownMessages);
+  }
+
+  #showTexts(): void {
+    const { prompt, choose, yourPicture } = this.#texts();
+    this.#prompt.textContent = prompt;
+    this.#button.textContent = choose;
+    this.#query.alt = yourPicture;
+  }
+
   #options() {
     const collection = this.getAttribute('collection') ?? undefined;
     const filter = this.getAttribute('filter') ?? undefined;
+    const minScore = Number.parseFloat(this.getAttribute('min-score') ?? '');
     return {
       k: Number(this.getAttribute('k') ?? DEFAULT_COUNT),
       groups: true,
       ...(collection && { collection }),
       ...(filter && { filter }),
+      ...(Number.isFinite(minScore) && { minScore }),
     };
   }
 
   #take(event: Event, data: DataTransfer | null): void {
     this.#zone.classList.remove('over');
-    const file = [...(data?.files ?? [])].find(({ type, name }) => type.startsWith('image/') || /\.hei[cf]$/i.test(name));
+    const file = [...(data?.files ?? [])].find(
+      ({ type, name }) => type.startsWith('image/') || /\.hei[cf]$/i.test(name),
+    );
     if (file === undefined) return;
     event.preventDefault();
     void this.search(file);
@@ -147,16 +202,19 @@ export class LikenessSearch extends HTMLElement {
   }
 
   #select(result: SearchResult, event: Event): void {
-    const mayGoOn = this.dispatchEvent(
+    const isAllowed = this.dispatchEvent(
       new CustomEvent('likeness-select', { detail: result, bubbles: true, composed: true, cancelable: true }),
     );
-    if (!mayGoOn) event.preventDefault();
+    if (!isAllowed) event.preventDefault();
   }
 }
 
-function failureText(error: unknown): string {
-  if (!(error instanceof LikenessError)) return 'Something went wrong in this page.';
-  return error.code === 'UNREACHABLE' ? 'The picture search cannot be reached just now.' : `${error.message} ${error.remedy}`;
+function failureText(error: unknown, messages: ElementMessages): string {
+  if (!(error instanceof LikenessError)) return messages.failed;
+  if (UNREADABLE.has(error.code)) return messages.unreadable;
+  return error.httpStatus === 0 || error.httpStatus === 429 || error.httpStatus >= 500
+    ? messages.unavailable
+    : messages.failed;
 }
 
 declare global {

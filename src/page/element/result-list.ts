@@ -1,32 +1,45 @@
-import type { LikenessClient, MatchKind, SearchResult } from '../../client/client.js';
+import type { LikenessClient, SearchResult } from '../../client/client.js';
+import { displayName, groupOf, type ResultGroup } from '../state/result-messages.js';
+import type { ElementMessages } from './element-messages.js';
+import { fillCaptionTemplate } from './templates.js';
 
-/** What a result list is made with. `linkOf` is undefined where results are buttons; `select` is told of each choice before the link is followed. */
-export type ResultListOptions = {
+/** `linkOf` returns undefined for a button instead of a link; `select` is called before a link is followed. */
+type ResultListOptions = {
   readonly client: LikenessClient;
   readonly signal: AbortSignal;
+  readonly messages: ElementMessages;
+  readonly captionTemplate: string | null;
   readonly linkOf: (result: SearchResult) => string | undefined;
   readonly select: (result: SearchResult, event: Event) => void;
 };
 
-const GROUPS: readonly { readonly match: MatchKind; readonly title: string }[] = [
-  { match: 'same', title: 'The same picture' },
-  { match: 'edited', title: 'Edited copies' },
-  { match: 'similar', title: 'Alike' },
-];
+/** Groups by the value of the attribute `show`. */
+const SHOWN: { readonly [show: string]: readonly ResultGroup[] } = {
+  copies: ['identical', 'edited'],
+  similar: ['identical', 'edited', 'similar'],
+  all: ['identical', 'edited', 'similar', 'weaker'],
+};
 
-/** The results as headed lists: the same picture, edited copies, look-alikes; each empty one is left out. */
+/** The results that the attribute `show` lets through; without it those that are similar or better. */
+export function shownResults(results: readonly SearchResult[], show: string | null): SearchResult[] {
+  const groups = SHOWN[show ?? 'similar'] ?? SHOWN.similar!; // Defined above.
+  return results.filter((result) => groups.includes(groupOf(result)));
+}
+
+/** The results as lists with headings, without empty groups. */
 export function resultLists(results: readonly SearchResult[], options: ResultListOptions): HTMLElement[] {
-  return GROUPS.flatMap(({ match, title }) => {
-    const members = results.filter((result) => result.match === match);
+  return SHOWN.all!.flatMap((group) => {
+    const members = results.filter((result) => groupOf(result) === group);
     if (members.length === 0) return [];
-    const heading = make('h3', { part: 'group', text: title });
+    const heading = make('h3', { part: 'group', text: options.messages[group] });
     const list = make('ul', { part: 'results' });
     list.append(...members.map((result) => resultItem(result, options)));
     return [heading, list];
   });
 }
 
-function resultItem(result: SearchResult, { client, signal, linkOf, select }: ResultListOptions): HTMLLIElement {
+function resultItem(result: SearchResult, options: ResultListOptions): HTMLLIElement {
+  const { client, signal, captionTemplate, linkOf, select } = options;
   const link = linkOf(result);
   const choice = link === undefined ? make('button', { part: 'result' }) : make('a', { part: 'result' });
   if (choice instanceof HTMLAnchorElement) choice.href = link!;
@@ -37,16 +50,18 @@ function resultItem(result: SearchResult, { client, signal, linkOf, select }: Re
   const image = make('img', { part: 'image' });
   image.alt = '';
   image.decoding = 'async';
-  // Fetched, not linked: only so can a key be sent, and the service lets other pages' scripts read pictures but not embed them.
+  // Fetched, as an img cannot send a key, and the service allows other origins to fetch pictures but not to embed them.
   client.file(result.thumbnailUrl, { signal }).then(
     (blob) => {
+      if (signal.aborted) return;
       const address = URL.createObjectURL(blob);
       image.src = address;
       signal.addEventListener('abort', () => URL.revokeObjectURL(address), { once: true });
     },
-    () => {}, // The grey square stays; the caption still names the picture.
+    () => {}, // The placeholder stays; the caption names the picture.
   );
-  const caption = make('span', { part: 'caption', text: captionOf(result) });
+  const text = fillCaptionTemplate(captionTemplate, result) ?? defaultCaption(result);
+  const caption = make('span', { part: 'caption', text });
   caption.className = 'caption';
   choice.append(image, caption);
   const item = make('li', {});
@@ -54,13 +69,13 @@ function resultItem(result: SearchResult, { client, signal, linkOf, select }: Re
   return item;
 }
 
-/** Its title or name in the metadata, where there is one, or else its id; and how near it is. */
-function captionOf({ id, metadata, score }: SearchResult): string {
-  const named = [metadata.title, metadata.name].find((value) => typeof value === 'string' && value !== '');
-  return `${String(named ?? id)} · ${Math.round(Math.max(0, score) * 100)} %`;
+/** Title or name in the metadata, else file name or id. */
+function defaultCaption(result: SearchResult): string {
+  const { title, name } = result.metadata;
+  return [title, name].find((value) => typeof value === 'string' && value !== '')?.toString() ?? displayName(result);
 }
 
-/** An element with its part and text. */
+/** Creates an element with part and text. */
 export function make<Name extends keyof HTMLElementTagNameMap>(
   name: Name,
   { part, text }: { readonly part?: string; readonly text?: string },

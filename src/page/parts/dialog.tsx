@@ -1,6 +1,6 @@
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
-import { Icon } from './icons.js';
+import { IconButton } from './button.js';
 
 type DialogProps = {
   readonly title: string;
@@ -9,17 +9,13 @@ type DialogProps = {
   readonly children: ComponentChildren;
 };
 
-/** A modal dialog: the browser's own, which keeps the focus inside, closes by Esc and gives the focus back. A click beside it closes it too. */
+/** A modal dialog: the browser's own, which traps the focus and closes by Esc. A click outside closes it too. */
 export function Dialog({ title, onClose, className = '', children }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
-    const dialog = element.current;
-    dialog?.showModal();
-    return () => dialog?.close();
-  }, []);
+  useModal(element);
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard's way is Esc, which the element itself knows.
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the keyboard uses Esc, which the element handles.
     <dialog
       ref={element}
       class={`dialog ${className}`}
@@ -34,16 +30,45 @@ export function Dialog({ title, onClose, className = '', children }: DialogProps
     >
       <div class="dialog-head">
         <h2 id={heading}>{title}</h2>
-        <button type="button" class="icon-button" aria-label="Close" onClick={onClose}>
-          <Icon name="close" />
-        </button>
+        <IconButton icon="close" label="Close" onClick={onClose} />
       </div>
       {children}
     </dialog>
   );
 }
 
-/** The dialog's own padding is inside of it, its backdrop is not, and both are its target. */
+/**
+ * Opens a dialog as modal while its component is mounted. Afterwards the focus returns to where it was; if that element
+ * is gone, to the current card or the content.
+ */
+export function useModal(element: RefObject<HTMLDialogElement | null>): void {
+  useEffect(() => {
+    const dialog = element.current;
+    const opener = document.activeElement;
+    dialog?.showModal();
+    return () => {
+      dialog?.close();
+      // After the render: the dialog is removed only then, and so may the opener be.
+      setTimeout(() => {
+        if (hasFocus()) return;
+        if (opener instanceof HTMLElement && opener !== document.body && opener.isConnected) opener.focus();
+        else focusContent();
+      });
+    };
+  }, []);
+}
+
+/** True if an element has the focus: it is on the body when the focused element was removed. */
+export function hasFocus(): boolean {
+  return document.activeElement !== null && document.activeElement !== document.body;
+}
+
+function focusContent(): void {
+  const target = document.querySelector<HTMLElement>('[data-card][tabindex="0"]') ?? document.querySelector('main');
+  target?.focus({ preventScroll: true });
+}
+
+/** Clicks on padding and on the backdrop both have the dialog as target; only the padding is inside. */
 function isInside(event: MouseEvent, dialog: HTMLDialogElement): boolean {
   const { left, right, top, bottom } = dialog.getBoundingClientRect();
   return event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;

@@ -1,10 +1,12 @@
 import { useState } from 'preact/hooks';
 import { type ImportJob, LikenessError } from '../../client/client.js';
-import { START } from '../state/page-address.js';
+import { START } from '../state/query/page-address.js';
 import { useService } from '../state/service.js';
+import { Button } from './button.js';
+import { importCommand } from './import/import-sources.js';
 import { Failure } from './notice.js';
 
-/** What a first visitor sees: the demo pictures in one click, the import page, and the command that imports a folder. */
+/** The start page without pictures: load the demo, open the import page, or copy the import command. */
 export function EmptyCatalogue({ onFilled }: { readonly onFilled: () => void }) {
   const { client, address, navigate, announce } = useService();
   const [job, setJob] = useState<ImportJob>();
@@ -19,7 +21,7 @@ export function EmptyCatalogue({ onFilled }: { readonly onFilled: () => void }) 
         setJob(now);
         if (now.status !== 'running') break;
       }
-      announce('The demo pictures are there.');
+      announce('The demo pictures are loaded.');
       onFilled();
     } catch (error) {
       setJob(undefined);
@@ -31,16 +33,20 @@ export function EmptyCatalogue({ onFilled }: { readonly onFilled: () => void }) 
   const done = found === 0 ? 0 : Math.round(((found - waiting) / found) * 100);
   return (
     <section class="panel stack narrow" aria-labelledby="empty">
-      <h2 id="empty">{address.collection === 'default' ? 'There are no pictures yet' : `“${address.collection}” holds no pictures yet`}</h2>
-      <p class="soft">Look around with the demo pictures, 200 photographs of clothing in the public domain, or bring your own.</p>
+      <h2 id="empty">
+        {address.collection === 'default' ? 'No pictures yet' : `No pictures in “${address.collection}” yet`}
+      </h2>
+      <p class="soft">
+        Try it with the demo, 208 photographs of clothing in the public domain, or import your own pictures.
+      </p>
       {job === undefined ? (
         <div class="row">
-          <button type="button" class="button primary" onClick={() => void load()}>
+          <Button look="primary" onClick={() => void load()}>
             Load the demo pictures
-          </button>
-          <button type="button" class="button" onClick={() => navigate({ ...START, page: 'import', collection: address.collection })}>
+          </Button>
+          <Button onClick={() => navigate({ ...START, page: 'import', collection: address.collection })}>
             Import pictures
-          </button>
+          </Button>
         </div>
       ) : (
         <div class="stack">
@@ -62,10 +68,8 @@ export function EmptyCatalogue({ onFilled }: { readonly onFilled: () => void }) 
       {isMissing && <p role="alert">This service has no demo pictures. Import your own.</p>}
       {failure !== undefined && !isMissing && <Failure error={failure} slim />}
       <div class="field">
-        <span class="label">A whole folder, in a terminal</span>
-        <code class="command">
-          npx likeness import ~/Pictures{address.collection === 'default' ? '' : ` --collection ${address.collection}`}
-        </code>
+        <span class="label">Import a folder from a terminal</span>
+        <code class="command">{importCommand(client, address.collection)}</code>
       </div>
     </section>
   );

@@ -1,24 +1,26 @@
+import { useService } from '../state/service.js';
 import { Dialog } from './dialog.js';
 
 const KEYS: readonly (readonly [string, string])[] = [
-  ['/', 'Type an address of a picture'],
   ['Ctrl V', 'Search with the picture in the clipboard'],
-  ['← ↑ → ↓', 'Move among the results'],
-  ['Enter', 'Look at the picture'],
+  ['← ↑ → ↓', 'Move between results'],
+  ['Enter', 'Open the picture'],
   ['S', 'Search with it'],
-  ['M, L', 'More like it, less like it'],
+  ['M, L', 'Add as example: more or less like it'],
   ['X', 'Select it'],
-  ['Esc', 'Close what lies above'],
+  ['Esc', 'Close the dialog, clear the selection'],
   ['?', 'This help'],
 ];
 
-/** The keys that the page knows, and what the words on it mean. */
+/** Keyboard shortcuts and terms. */
 export function HelpDialog({ onClose }: { readonly onClose: () => void }) {
+  const { canFetchUrls } = useService();
+  const keys = canFetchUrls === true ? [['/', 'Enter an image URL'] as const, ...KEYS] : KEYS;
   return (
     <Dialog title="Help" onClose={onClose}>
       <div class="stack">
         <dl class="keys">
-          {KEYS.map(([key, effect]) => (
+          {keys.map(([key, effect]) => (
             <>
               <dt>
                 <kbd>{key}</kbd>
@@ -28,12 +30,14 @@ export function HelpDialog({ onClose }: { readonly onClose: () => void }) {
           ))}
         </dl>
         <p class="small soft">
-          <strong>Same</strong> is the very picture. <strong>Edited</strong> is a copy of it: scaled, saved anew, a little cropped or
-          coloured. <strong>Similar</strong> only looks alike. The number is the cosine similarity of the two embeddings, 1 at most.
+          <strong>Identical</strong>: the same file or the same pixels. <strong>Edited copy</strong>: resized, re-saved,
+          cropped or recoloured. <strong>Similar</strong>: another picture, more alike than 99 of 100 random pairs.{' '}
+          <strong>Weaker matches</strong> are no more alike than that. The score is the cosine similarity of the two
+          embeddings, at most 1.
         </p>
         <p class="small soft">
-          The picture you search with is sent to this service, compared, and not stored there. A copy stays in this browser, so that reload
-          and the back button work.
+          The query picture is sent to this service, compared, and not stored there. A copy stays in this browser, so
+          that reload and Back work.
         </p>
       </div>
     </Dialog>

@@ -1,4 +1,4 @@
-/** The page's drawn signs: one size, one stroke, hidden from who hears the page (the button beside them has its own name). */
+/** Icons, hidden from screen readers: the button has its own label. */
 
 const PATHS = {
   upload: 'M12 16V4m0 0L7.5 8.5M12 4l4.5 4.5M4 15v3.5A1.5 1.5 0 0 0 5.5 20h13a1.5 1.5 0 0 0 1.5-1.5V15',
@@ -16,6 +16,7 @@ const PATHS = {
   trash: 'M5 7h14M9.5 7V4.5h5V7M7 7l.8 12h8.4L17 7M10 10.5v5.5M14 10.5v5.5',
   tag: 'M4 4h7.5l8.5 8.5-7.5 7.5L4 11.5zM8.5 8.5h.01',
   download: 'M12 4v12m0 0l-4.5-4.5M12 16l4.5-4.5M5 20h14',
+  edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4',
   copy: 'M9 9h10v10H9zM15 9V5H5v10h4',
   filter: 'M4 6h16M7 12h10M10.5 18h3',
   help: 'M9.2 9.3a2.9 2.9 0 1 1 4.1 2.7c-.9.4-1.3 1-1.3 2M12 17.5h.01',
@@ -26,10 +27,9 @@ const PATHS = {
   clock: 'M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16zM12 8v4.5l3 1.5',
 } as const;
 
-/** The name of a sign. */
 export type IconName = keyof typeof PATHS;
 
-/** A sign of 20 px, or of the size given, in the colour of the text around it. */
+/** An icon in the text colour; `size` in pixels. */
 export function Icon({ name, size = 20 }: { readonly name: IconName; readonly size?: number }) {
   return (
     <svg

@@ -1,5 +1,7 @@
 import { useState } from 'preact/hooks';
+import { Button } from './button.js';
 import { Dialog } from './dialog.js';
+import { Form } from './form.js';
 
 type KeyDialogProps = {
   readonly reason: string;
@@ -8,15 +10,13 @@ type KeyDialogProps = {
   readonly onClose: () => void;
 };
 
-/** Asks for the API key where the service has keys. It is kept for this tab only and sent as a header, never in an address. */
+/** Asks for the API key. It is kept for this tab only and sent as a header, never in a URL. */
 export function KeyDialog({ reason, onKey, hasKey, onClose }: KeyDialogProps) {
   const [text, setText] = useState('');
   return (
     <Dialog title="API key" onClose={onClose}>
-      <form
-        class="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
+      <Form
+        onSubmit={() => {
           if (text.trim() !== '') onKey(text.trim());
         }}
       >
@@ -33,18 +33,14 @@ export function KeyDialog({ reason, onKey, hasKey, onClose }: KeyDialogProps) {
             onInput={(event) => setText(event.currentTarget.value)}
           />
         </div>
-        <p class="small soft">It stays in this tab and is forgotten when you close it.</p>
+        <p class="small soft">It is kept in this tab until you close it.</p>
         <div class="row">
-          <button type="submit" class="button primary">
+          <Button look="primary" type="submit">
             Use this key
-          </button>
-          {hasKey && (
-            <button type="button" class="button" onClick={() => onKey(undefined)}>
-              Forget the key
-            </button>
-          )}
+          </Button>
+          {hasKey && <Button onClick={() => onKey(undefined)}>Remove the key</Button>}
         </div>
-      </form>
+      </Form>
     </Dialog>
   );
 }

@@ -1,9 +1,10 @@
 import type { ComponentChildren } from 'preact';
-import { wordsFor } from '../state/error-words.js';
-import { START } from '../state/page-address.js';
+import { messageFor } from '../state/error-messages.js';
+import { START } from '../state/query/page-address.js';
 import { useService } from '../state/service.js';
+import { Button } from './button.js';
 
-/** A calm message where there is nothing to show: what is so, and the next step. */
+/** A message in place of missing content, with the next step. */
 export function Notice({ title, children }: { readonly title: string; readonly children?: ComponentChildren }) {
   return (
     <section class="notice">
@@ -13,29 +14,31 @@ export function Notice({ title, children }: { readonly title: string; readonly c
   );
 }
 
-/** What failed, in words for people, with the remedy as a button where the page has one. `slim` stands above what is still shown. */
-export function Failure({ error, retry, slim = false }: { readonly error: unknown; readonly retry?: () => void; readonly slim?: boolean }) {
+/** An error message, with the remedy as a button if the page has one. `slim`: above content that is still shown. */
+export function Failure({
+  error,
+  retry,
+  slim = false,
+}: {
+  readonly error: unknown;
+  readonly retry?: () => void;
+  readonly slim?: boolean;
+}) {
   const { navigate, address, askForKey } = useService();
-  const { title, advice, offer, detail } = wordsFor(error);
+  const { title, advice, offer, detail } = messageFor(error);
   return (
     <section class={`notice failure${slim ? ' slim' : ''}`} role="alert">
       <h2>{title}</h2>
       <p>{advice}</p>
       <div class="row">
-        {offer === 'retry' && retry !== undefined && (
-          <button type="button" class="button" onClick={retry}>
-            Try again
-          </button>
-        )}
+        {offer === 'retry' && retry !== undefined && <Button onClick={retry}>Try again</Button>}
         {offer === 'key' && (
-          <button type="button" class="button primary" onClick={() => askForKey(title)}>
+          <Button look="primary" onClick={() => askForKey(title)}>
             Enter a key
-          </button>
+          </Button>
         )}
         {offer === 'start' && (
-          <button type="button" class="button" onClick={() => navigate({ ...START, collection: address.collection })}>
-            New search
-          </button>
+          <Button onClick={() => navigate({ ...START, collection: address.collection })}>New search</Button>
         )}
       </div>
       {detail !== undefined && (

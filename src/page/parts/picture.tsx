@@ -1,47 +1,56 @@
 import { useEffect, useState } from 'preact/hooks';
 import { useService } from '../state/service.js';
 
+/** Natural size of a loaded picture, in pixels. */
+export type PictureSize = { readonly width: number; readonly height: number };
+
 type PictureProps = {
-  /** A path of the service, such as a result's thumbnailUrl. */
+  /** Path on the service, such as a result's thumbnailUrl. */
   readonly path: string;
   readonly alt: string;
   readonly eager?: boolean;
   readonly class?: string | undefined;
-  /** Shown where the path has no picture that the browser can draw. */
+  /** Path of the picture shown if the browser cannot draw the first. */
   readonly fallback?: string;
-  readonly onSize?: (size: { readonly width: number; readonly height: number }) => void;
+  readonly onSize?: ((size: PictureSize) => void) | undefined;
 };
 
-/** A picture of the service. With a key it is fetched with it, since an `img` cannot send one; without, the browser loads and caches it. */
+/**
+ * A picture of the service. With an API key it is fetched, as an `img` cannot send one; otherwise the browser loads and
+ * caches it.
+ */
 export function Picture({ path, alt, eager = false, class: className, fallback, onSize }: PictureProps) {
   const { client, apiKey } = useService();
-  const [broken, setBroken] = useState<readonly string[]>([]); // All of them: the fallback may be broken too, and then nothing is asked again.
+  // Both paths may fail; neither is requested again.
+  const [broken, setBroken] = useState<readonly string[]>([]);
   const [blobAddress, setBlobAddress] = useState<string>();
   const wanted = broken.includes(path) && fallback !== undefined ? fallback : path;
   const giveUp = (address: string): void => setBroken((before) => [...before, address]);
 
   useEffect(() => {
     if (apiKey === undefined) return;
-    const given = new AbortController();
+    const controller = new AbortController();
     let made: string | undefined;
-    client.file(wanted, { signal: given.signal }).then(
+    client.file(wanted, { signal: controller.signal }).then(
       (blob) => {
+        if (controller.signal.aborted) return;
         made = URL.createObjectURL(blob);
         setBlobAddress(made);
       },
       () => {
-        if (!given.signal.aborted) giveUp(wanted);
+        if (!controller.signal.aborted) giveUp(wanted);
       },
     );
     return () => {
-      given.abort();
+      controller.abort();
       if (made !== undefined) URL.revokeObjectURL(made);
       setBlobAddress(undefined);
     };
   }, [client, apiKey, wanted]);
 
   const source = apiKey === undefined ? client.addressOf(wanted).href : blobAddress;
-  if (broken.includes(wanted)) return <span class={`no-picture ${className ?? ''}`} role="img" aria-label={`${alt} (no preview)`} />;
+  if (broken.includes(wanted))
+    return <span class={`no-picture ${className ?? ''}`} role="img" aria-label={`${alt} (no preview)`} />;
   return (
     <img
       class={className}
@@ -53,7 +62,9 @@ export function Picture({ path, alt, eager = false, class: className, fallback, 
       onError={() => {
         if (source !== undefined) giveUp(wanted);
       }}
-      onLoad={(event) => onSize?.({ width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })}
+      onLoad={(event) =>
+        onSize?.({ width: event.currentTarget.naturalWidth, height: event.currentTarget.naturalHeight })
+      }
     />
   );
 }

@@ -1,25 +1,39 @@
-/** Results as a file to take along: JSON with all that was answered, or CSV for a spreadsheet. Pure. */
+/** Search results as a file: JSON with every field of the response, or CSV for a spreadsheet. Pure. */
 import type { SearchResult } from '../../client/client.js';
-import { fieldsOf } from './filter-rows.js';
+import { fieldsOf } from './query/filter-rows.js';
 
-/** What an export says of itself besides the results. */
+/** Where, when and with which encoder the results were found. */
 export type ExportFacts = { readonly address: string; readonly encoder: string | undefined; readonly at: Date };
 
-/** The results as JSON, with when, where and by which encoder they were found. */
+/** The results as JSON, with page URL, time and encoder. */
 export function exportJson(results: readonly SearchResult[], { address, encoder, at }: ExportFacts): string {
   return `${JSON.stringify({ search: address, encoder, exportedAt: at.toISOString(), results }, null, 2)}\n`;
 }
 
-/** The results as CSV (RFC 4180, with a byte-order mark, which spreadsheets need for UTF-8): a column for each metadata field. */
+/**
+ * The results as CSV (RFC 4180), one column per metadata field. Starts with a byte-order mark: spreadsheets need it
+ * for UTF-8.
+ */
 export function exportCsv(results: readonly SearchResult[]): string {
   const fields = fieldsOf(results.map(({ metadata }) => metadata));
-  const head = ['id', 'score', 'match', 'band', 'probability', 'view', 'folded', ...fields.map((field) => `metadata.${field}`)];
+  const head = [
+    'id',
+    'fileName',
+    'score',
+    'copy',
+    'probability',
+    'similar',
+    'view',
+    'folded',
+    ...fields.map((field) => `metadata.${field}`),
+  ];
   const rows = results.map((result) => [
     result.id,
+    result.fileName,
     result.score,
-    result.match,
-    result.band?.name,
-    result.band?.probability,
+    result.copy,
+    result.probability,
+    result.similar,
     result.view,
     result.folded?.join(' '),
     ...fields.map((field) => valueAt(result.metadata, field)),
@@ -40,7 +54,7 @@ function cell(value: unknown): string {
   if (value === undefined || value === null) return '';
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  // A cell that begins like a formula is one to a spreadsheet, and file names and metadata are a stranger's words.
+  // Spreadsheets run cells that start like a formula, and file names and metadata are untrusted.
   const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 }

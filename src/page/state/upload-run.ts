@@ -1,9 +1,9 @@
-/** Sends chosen files to the service one by one, some at a time, and keeps the books: each file ends as added, existing or failed. */
+/** Uploads chosen files one per request, several at a time, and counts them: each ends as added, existing or failed. */
 import { type LikenessClient, LikenessError } from '../../client/client.js';
 
-/** A file that a person chose, with the path it goes by: that below the chosen folder, or its name. */
+/** A chosen file; `path` is relative to the chosen folder, or the file name. */
 export type PickedFile = { readonly path: string; readonly file: File };
-/** The books. added + existing + waiting + failed = found, at every moment; what is under way is still waiting. */
+/** Invariant: added + existing + waiting + failed = found. Uploads in flight count as waiting. */
 export type UploadCounts = {
   readonly found: number;
   readonly added: number;
@@ -11,9 +11,9 @@ export type UploadCounts = {
   readonly waiting: number;
   readonly failed: number;
 };
-/** A file that was not stored, and what the service or the page said of it. */
-export type UploadFailure = { readonly picked: PickedFile; readonly error: unknown };
-/** A run as it stands. `stoppedBy` is what ended it before its last file: the disk is full, the key is wrong, the service is gone. */
+/** A file that was not stored, with the error. */
+type UploadFailure = { readonly picked: PickedFile; readonly error: unknown };
+/** State of a run. `stoppedBy` is the error that ended it early: disk full, wrong key, service unreachable. */
 export type UploadRun = {
   readonly counts: UploadCounts;
   readonly failures: readonly UploadFailure[];
@@ -30,18 +30,32 @@ type UploadOptions = {
   readonly onChange: (run: UploadRun) => void;
 };
 
-/** Requests under way at once: enough to keep the service's decoders busy from one browser. */
-const AT_ONCE = 4;
-/** A busy service says when to come again; the run waits for it so often before a file counts as failed. */
-const PATIENCE = { attempts: 12, longestPauseMs: 15_000 };
-/** What the next file would meet as well: the run stops, and its files wait. */
-const STOPPING: ReadonlySet<string> = new Set(['UNAUTHORISED', 'FORBIDDEN', 'DISK_FULL', 'CATALOGUE_FULL', 'UNREACHABLE', 'SHUTTING_DOWN']);
+/** Requests in flight: enough to keep the service's decoders busy from one browser. */
+const CONCURRENCY = 4;
+/** Retries of a request to a busy service, which names the pause, before its file counts as failed. */
+const RETRY = { attempts: 12, longestPauseMs: 15_000 };
+/** Errors that the next file would meet as well: they stop the run. */
+const FATAL_CODES: ReadonlySet<string> = new Set([
+  'UNAUTHORISED',
+  'FORBIDDEN',
+  'DISK_FULL',
+  'CATALOGUE_FULL',
+  'UNREACHABLE',
+  'SHUTTING_DOWN',
+]);
 
 /**
- * Uploads the files under their paths as ids, as `likeness import` does, with `name` and `folder` in their metadata. A bad file never ends
- * the run. Resolves with the last state, all files booked, or stopped with the rest waiting.
+ * Uploads the files with their paths as ids and `name` and `folder` as metadata, as `likeness import` does. A bad file
+ * does not end the run. Resolves with the final state: every file counted, or stopped early with the rest waiting.
  */
-export async function uploadFiles({ client, files, collection, replace, signal, onChange }: UploadOptions): Promise<UploadRun> {
+export async function uploadFiles({
+  client,
+  files,
+  collection,
+  replace,
+  signal,
+  onChange,
+}: UploadOptions): Promise<UploadRun> {
   const counts = { found: files.length, added: 0, existing: 0, waiting: files.length, failed: 0 };
   const failures: UploadFailure[] = [];
   const queue = [...files];
@@ -59,11 +73,15 @@ export async function uploadFiles({ client, files, collection, replace, signal, 
         const { path, file } = picked;
         const cut = path.lastIndexOf('/');
         const metadata = { name: path.slice(cut + 1), ...(cut > 0 && { folder: path.slice(0, cut) }) };
-        const { existing } = await client.index([file], { id: path, metadata, collection, replace }, { signal: either, retry: PATIENCE });
+        const { existing } = await client.index(
+          [file],
+          { id: path, metadata, collection, replace },
+          { signal: either, retry: RETRY },
+        );
         counts[existing > 0 ? 'existing' : 'added'] += 1;
       } catch (error) {
         if (either.aborted) return;
-        if (error instanceof LikenessError && STOPPING.has(error.code)) {
+        if (error instanceof LikenessError && FATAL_CODES.has(error.code)) {
           stop.abort(error);
           return;
         }
@@ -74,7 +92,7 @@ export async function uploadFiles({ client, files, collection, replace, signal, 
       onChange(state(false));
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  await Promise.all(Array.from({ length: CONCURRENCY }, work));
   const last = state(true);
   onChange(last);
   return last;

@@ -4,7 +4,7 @@ import { useService } from './service.js';
 
 const PAGE_SIZE = 60;
 
-/** Stored pictures in the order in which they came, page by page. */
+/** Stored pictures, oldest first, page by page. */
 export type Browse = {
   readonly images: readonly StoredImage[];
   readonly hasMore: boolean;
@@ -21,8 +21,8 @@ type Listed = {
 };
 const NOTHING: Listed = { images: [], cursor: undefined, isWhole: false, error: undefined };
 
-/** Lists the collection that the address names. `turn` starts anew. */
-export function useBrowse(turn: number): Browse {
+/** Lists the collection of the address. A new `version` lists it again from the start. */
+export function useBrowse(version: number): Browse {
   const { client, address } = useService();
   const { collection } = address;
   const [listed, setListed] = useState(NOTHING);
@@ -31,7 +31,10 @@ export function useBrowse(turn: number): Browse {
     async (cursor: string | undefined, signal?: AbortSignal): Promise<void> => {
       setIsLoading(true);
       try {
-        const page = await client.images({ collection, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) }, { signal });
+        const page = await client.images(
+          { collection, limit: PAGE_SIZE, ...(cursor !== undefined && { cursor }) },
+          { signal },
+        );
         setListed((now) => {
           if (now.cursor !== cursor) return now;
           const images = [...now.images, ...page.images];
@@ -44,13 +47,13 @@ export function useBrowse(turn: number): Browse {
     },
     [client, collection],
   );
-  // Turn starts anew.
+  // version is a trigger only.
   useEffect(() => {
-    const given = new AbortController();
+    const controller = new AbortController();
     setListed(NOTHING);
-    void load(undefined, given.signal);
-    return () => given.abort();
-  }, [load, turn]);
+    void load(undefined, controller.signal);
+    return () => controller.abort();
+  }, [load, version]);
   const { cursor } = listed;
   const loadMore = useCallback(() => {
     if (!isLoading && cursor !== undefined) void load(cursor);

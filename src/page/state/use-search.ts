@@ -1,12 +1,12 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { Picture, SearchPage, SearchQuery, SearchResult } from '../../client/client.js';
-import { MissingPictureError } from './error-words.js';
-import type { LocalPictures } from './local-pictures.js';
-import { type Example, type PageAddress, searchKey } from './page-address.js';
+import { MissingPictureError } from './error-messages.js';
+import type { LocalPictures } from './query/local-pictures.js';
+import { type Example, type PageAddress, searchKey } from './query/page-address.js';
 import { useService } from './service.js';
 
-/** What a search has found so far. `page` is the latest answer; while a new search runs, the results of the one before stay in sight. */
-export type Found = {
+/** State of a search. `page` is the latest response. While a new search runs, the earlier results stay visible. */
+type Found = {
   readonly status: 'idle' | 'searching' | 'found' | 'failed';
   readonly results: readonly SearchResult[];
   readonly page: SearchPage | undefined;
@@ -15,50 +15,63 @@ export type Found = {
   readonly moreError: unknown;
 };
 
-/** The search, and what can be done with its results. */
+/** The state of a search and its actions. */
 export type Search = Found & {
-  /** Loads the next page, where there is one and it is not on its way. */
+  /** Loads the next page, if there is one and it is not being loaded. */
   readonly loadMore: () => void;
-  readonly again: () => void;
-  /** Takes removed images out of the results. */
+  readonly retry: () => void;
+  /** Removes deleted images from the results. */
   readonly drop: (ids: ReadonlySet<string>) => void;
-  /** Puts changed metadata into the results. */
+  /** Replaces the metadata of a result. */
   readonly update: (id: string, metadata: SearchResult['metadata']) => void;
 };
 
-const NOTHING: Found = { status: 'idle', results: [], page: undefined, error: undefined, isLoadingMore: false, moreError: undefined };
-/** A slider that moves asks once it rests. */
-const REST_MS = 120;
+const NOTHING: Found = {
+  status: 'idle',
+  results: [],
+  page: undefined,
+  error: undefined,
+  isLoadingMore: false,
+  moreError: undefined,
+};
+/** Wait after the last change of the address, e.g. of a moving slider. */
+const DEBOUNCE_MS = 120;
 
-/** Runs the search that the address describes, again whenever that changes; a newer one gives up the older. */
+/** Runs the search of the address, again on each change; a newer search aborts the older one. */
 export function useSearch(): Search {
   const { client, address, locals } = useService();
   const [found, setFound] = useState(NOTHING);
-  const [turn, setTurn] = useState(0);
+  const [attempt, setAttempt] = useState(0);
   const isMore = useRef(false);
   const latest = useRef(address);
   latest.current = address;
   const key = searchKey(address);
 
-  // The key stands for what matters of the address; turn asks once more.
+  // key covers all of the address that matters; attempt is a trigger only.
   useEffect(() => {
     if (latest.current.like.length === 0) return setFound(NOTHING);
-    const given = new AbortController();
+    const controller = new AbortController();
     isMore.current = false;
-    setFound((before) => ({ ...before, status: 'searching', error: undefined, isLoadingMore: false, moreError: undefined }));
+    setFound((before) => ({
+      ...before,
+      status: 'searching',
+      error: undefined,
+      isLoadingMore: false,
+      moreError: undefined,
+    }));
     const timer = setTimeout(async () => {
       try {
-        const page = await client.search(await toQuery(latest.current, locals), { signal: given.signal });
-        if (!given.signal.aborted) setFound({ ...NOTHING, status: 'found', results: page.results, page });
+        const page = await client.search(await toQuery(latest.current, locals), { signal: controller.signal });
+        if (!controller.signal.aborted) setFound({ ...NOTHING, status: 'found', results: page.results, page });
       } catch (error) {
-        if (!given.signal.aborted) setFound({ ...NOTHING, status: 'failed', error });
+        if (!controller.signal.aborted) setFound({ ...NOTHING, status: 'failed', error });
       }
-    }, REST_MS);
+    }, DEBOUNCE_MS);
     return () => {
       clearTimeout(timer);
-      given.abort();
+      controller.abort();
     };
-  }, [key, client, turn]);
+  }, [key, client, attempt]);
 
   const cursor = found.page?.nextCursor;
   const loadMore = useCallback(async () => {
@@ -68,12 +81,19 @@ export function useSearch(): Search {
     try {
       const page = await client.search({ ...(await toQuery(latest.current, locals)), cursor });
       setFound((before) => {
-        if (before.page?.nextCursor !== cursor) return before; // Another search began in the meantime.
+        if (before.page?.nextCursor !== cursor) return before; // Another search has started.
         const known = new Set(before.results.map(({ id }) => id));
-        return { ...before, page, isLoadingMore: false, results: [...before.results, ...page.results.filter(({ id }) => !known.has(id))] };
+        return {
+          ...before,
+          page,
+          isLoadingMore: false,
+          results: [...before.results, ...page.results.filter(({ id }) => !known.has(id))],
+        };
       });
     } catch (moreError) {
-      setFound((before) => (before.page?.nextCursor === cursor ? { ...before, isLoadingMore: false, moreError } : before));
+      setFound((before) =>
+        before.page?.nextCursor === cursor ? { ...before, isLoadingMore: false, moreError } : before,
+      );
     } finally {
       isMore.current = false;
     }
@@ -82,8 +102,11 @@ export function useSearch(): Search {
   return {
     ...found,
     loadMore,
-    again: useCallback(() => setTurn((now) => now + 1), []),
-    drop: useCallback((ids) => setFound((now) => ({ ...now, results: now.results.filter(({ id }) => !ids.has(id)) })), []),
+    retry: useCallback(() => setAttempt((now) => now + 1), []),
+    drop: useCallback(
+      (ids) => setFound((now) => ({ ...now, results: now.results.filter(({ id }) => !ids.has(id)) })),
+      [],
+    ),
     update: useCallback((id, metadata) => {
       const change = (result: SearchResult): SearchResult => (result.id === id ? { ...result, metadata } : result);
       setFound((now) => ({ ...now, results: now.results.map(change) }));
@@ -91,21 +114,22 @@ export function useSearch(): Search {
   };
 }
 
-/** The picture of an example that this browser keeps. Throws MissingPictureError where it keeps it no longer. */
+/** The file of a query picture held by this browser. Throws MissingPictureError if it is gone. */
 export async function localFile(locals: LocalPictures, key: string): Promise<File> {
   const kept = await locals.get(key);
   if (kept === undefined) throw new MissingPictureError();
   return new File([kept.file], kept.name, { type: kept.file.type });
 }
 
-/** What the client is asked: pictures from this browser's store, options only where the service takes them. */
-export async function toQuery(address: PageAddress, locals: LocalPictures): Promise<SearchQuery> {
+/** The request of the address: files from this browser's store, options only where the service accepts them. */
+async function toQuery(address: PageAddress, locals: LocalPictures): Promise<SearchQuery> {
   const { like, unlike, crop, collection, k, fold, mirror, turn, minScore, filter } = address;
   const isOne = like.length === 1 && unlike.length === 0;
   const views = [mirror && 'mirror', turn && 'turn'].filter(Boolean).join(',');
   const files = (examples: readonly Example[]): Promise<Picture[]> =>
     Promise.all(examples.filter((one) => one.kind === 'local').map(({ key }) => localFile(locals, key)));
-  const ids = (examples: readonly Example[]): string[] => examples.filter((one) => one.kind === 'stored').map(({ id }) => id);
+  const ids = (examples: readonly Example[]): string[] =>
+    examples.filter((one) => one.kind === 'stored').map(({ id }) => id);
   const url = like.find((one) => one.kind === 'url')?.url;
   return {
     k,

@@ -1,41 +1,46 @@
 import { useCallback, useState } from 'preact/hooks';
-import { MapCanvas } from '../parts/map-canvas.js';
-import { MapSelection } from '../parts/map-selection.js';
+import { Button } from '../parts/button.js';
+import { MapCanvas } from '../parts/map/map-canvas.js';
+import { MapSelection } from '../parts/map/map-selection.js';
 import { Failure, Notice } from '../parts/notice.js';
-import { formatAddress, START, searchFor } from '../state/page-address.js';
+import { formatAddress, START, searchFor } from '../state/query/page-address.js';
 import { useService } from '../state/service.js';
-import { useAnswer } from '../state/use-answer.js';
+import { useResponse } from '../state/use-response.js';
 
-/** While the layout is computed it is asked for this often; afterwards the answer hardly changes. */
+/** Polling interval while the layout is computed. */
 const REFRESH_MS = 4000;
 
-/** The collection as a map: what looks alike lies together. To browse where there is no picture to search with. */
+/** The collection as a map (2-D projection of the embeddings), for browsing without a query picture. */
 export function MapPage() {
   const { client, address, navigate, announce } = useService();
   const { collection } = address;
-  const { answer, error, again } = useAnswer(
+  const {
+    response: map,
+    error,
+    reload,
+  } = useResponse(
     useCallback((signal: AbortSignal) => client.map({ collection }, { signal }), [client, collection]),
     REFRESH_MS,
   );
-  const points = useStable(answer?.points ?? [], `${answer?.computedAt} ${answer?.points.length}`);
+  const points = useStable(map?.points ?? [], `${map?.computedAt} ${map?.points.length}`);
   const [isLasso, setIsLasso] = useState(false);
   const [chosen, setChosen] = useState<readonly string[]>([]);
   const open = (id: string): void => navigate(searchFor(address, { kind: 'stored', id }));
 
-  if (error !== undefined && answer === undefined) return <Failure error={error} retry={again} />;
-  if (answer === undefined) return <Notice title="Opening the map…" />;
-  if (points.length === 0) return answer.status === 'computing' ? <Computing images={answer.images} /> : <NothingToMap />;
+  if (error !== undefined && map === undefined) return <Failure error={error} retry={reload} />;
+  if (map === undefined) return <Notice title="Loading the map…" />;
+  if (points.length === 0) return map.status === 'computing' ? <Computing images={map.images} /> : <NothingToMap />;
   return (
     <div class="map-page">
       <header class="row spread">
         <div>
           <h1>Map</h1>
           <p class="soft">
-            What the encoder holds for alike lies together
-            {points.length < answer.images
-              ? `; ${points.length.toLocaleString()} of ${answer.images.toLocaleString()} pictures are drawn`
+            Pictures that look alike lie close together
+            {points.length < map.images
+              ? `; ${points.length.toLocaleString()} of ${map.images.toLocaleString()} pictures are shown`
               : ''}
-            {answer.status === 'computing' ? '; a newer map is being computed' : ''}.
+            {map.status === 'computing' ? '; a newer map is being computed' : ''}.
           </p>
         </div>
         <span class="choices">
@@ -55,7 +60,7 @@ export function MapPage() {
         onOpen={open}
         onChoose={(ids) => {
           setChosen(ids);
-          announce(`${ids.length} pictures chosen.`);
+          announce(`${ids.length} pictures selected.`);
         }}
       />
       {chosen.length > 0 && (
@@ -64,12 +69,12 @@ export function MapPage() {
           onClear={() => setChosen([])}
           onGone={(gone) => {
             setChosen((now) => now.filter((id) => !gone.has(id)));
-            again();
+            reload();
           }}
         />
       )}
       <p class="small soft">
-        The same pictures as a list: <a href={formatAddress({ ...START, collection })}>on the search page</a>.
+        The same pictures as a list: <a href={formatAddress({ ...START, collection })}>search page</a>.
       </p>
     </div>
   );
@@ -77,8 +82,11 @@ export function MapPage() {
 
 function Computing({ images }: { readonly images: number }) {
   return (
-    <Notice title="The map is being drawn">
-      <p>{images.toLocaleString()} pictures are laid out so that what is alike lies together. This takes some seconds.</p>
+    <Notice title="The map is being computed">
+      <p>
+        {images.toLocaleString()} pictures are arranged so that similar ones lie close together. This takes some
+        seconds.
+      </p>
     </Notice>
   );
 }
@@ -88,14 +96,14 @@ function NothingToMap() {
   return (
     <Notice title="Too few pictures for a map">
       <p>A map needs at least ten pictures in the collection “{address.collection}”.</p>
-      <button type="button" class="button primary" onClick={() => navigate({ ...START, page: 'import', collection: address.collection })}>
+      <Button look="primary" onClick={() => navigate({ ...START, page: 'import', collection: address.collection })}>
         Import pictures
-      </button>
+      </Button>
     </Notice>
   );
 }
 
-/** The value while its version stays: a new list of the same points would draw, and forget, all anew. */
+/** The value of the last change of `version`: a new list of equal points would redraw the map. */
 function useStable<Value>(value: Value, version: string): Value {
   const [held, setHeld] = useState({ value, version });
   if (held.version === version) return held.value;

@@ -1,28 +1,57 @@
-import { useEffect, useMemo, useState } from 'preact/hooks';
-import { DetailDialog } from '../parts/detail-dialog.js';
-import { ExamplePicture } from '../parts/example-picture.js';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { SearchPage, SearchResult } from '../../client/client.js';
+import { Button } from '../parts/button.js';
+import { hasFocus } from '../parts/dialog.js';
 import { Failure, Notice } from '../parts/notice.js';
-import { QueryPanel } from '../parts/query-panel.js';
-import type { CardActions } from '../parts/result-card.js';
-import { ResultGroups } from '../parts/result-groups.js';
-import { ExportMenu, SelectionBar } from '../parts/selection-bar.js';
-import { formatAddress, searchFor, withExample } from '../state/page-address.js';
-import { spokenSummary } from '../state/result-words.js';
+import { ExamplePicture } from '../parts/query/example-picture.js';
+import { QueryPanel } from '../parts/query/query-panel.js';
+import { DetailDialog } from '../parts/results/detail-dialog.js';
+import { type CardActions, isTextField } from '../parts/results/result-card.js';
+import { ResultGroups, useWindowKeys } from '../parts/results/result-groups.js';
+import { ExportMenu, SelectionBar } from '../parts/results/selection-bar.js';
+import {
+  type Example,
+  exampleName,
+  formatAddress,
+  searchFor,
+  searchKey,
+  withExample,
+} from '../state/query/page-address.js';
+import { addToHistory } from '../state/query/search-history.js';
+import { displayName, groupOf, resultSummary } from '../state/result-messages.js';
 import { useService } from '../state/service.js';
-import { useRemember } from '../state/use-remember.js';
 import { type Search, useSearch } from '../state/use-search.js';
 
-/** A search: on one side what is asked, on the other what was found, the picture one looks at and the ones selected over them. */
+/** The results of a search beside the query, with detail view and selection bar. */
 export function ResultsView() {
   const { address, navigate, announce } = useService();
   const search = useSearch();
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const { results, page, status } = search;
+  const [weakerShownFor, setWeakerShownFor] = useState<string>();
+  const isWeakerOpen = results.some((result) => result.id === address.open && groupOf(result) === 'weaker');
+  const isWeakerShown = isWeakerOpen || weakerShownFor === searchKey(address);
   const hasMore = page?.nextCursor !== undefined;
-  useRemember(search);
+  useHistory(search);
   useEffect(() => {
-    if (status === 'found') announce(spokenSummary(results, hasMore));
+    if (status === 'found') announce(resultSummary(results, hasMore));
   }, [status, page, announce]);
+
+  // The focus returns to the card of the last opened image, and to the first card when a new search replaced the
+  // focused one.
+  const lastOpen = useRef<string>(undefined);
+  useEffect(() => {
+    if (address.open === undefined && lastOpen.current !== undefined) focusCard(lastOpen.current);
+    lastOpen.current = address.open;
+  }, [address.open]);
+  useEffect(() => {
+    const isByUser = history.state !== null; // Null when the page was opened by a link.
+    if (status === 'found' && isByUser && !hasFocus()) focusCard(results[0]?.id);
+  }, [page]);
+  useWindowKeys((event) => {
+    if (event.key === 'Escape' && !isTextField(event.target) && document.querySelector('dialog[open]') === null)
+      setSelected(new Set());
+  });
 
   const toggle = (id: string): void =>
     setSelected((now) => {
@@ -30,7 +59,7 @@ export function ResultsView() {
       if (!next.delete(id)) next.add(id);
       return next;
     });
-  // The address stands for all that the links of the cards hold; which of them is open, none of the others needs to know.
+  // The cards' links depend on the address without the open image.
   const place = formatAddress({ ...address, open: undefined });
   const actions = useMemo<CardActions>(
     () => ({
@@ -42,18 +71,24 @@ export function ResultsView() {
     }),
     [place, navigate],
   );
+  const shown = isWeakerShown ? results : results.filter((result) => groupOf(result) !== 'weaker');
   const chosen = results.filter(({ id }) => selected.has(id));
 
   return (
     <div class="search">
-      <h1 class="heard">Search results</h1>
+      <h1 class="visually-hidden">Search results</h1>
       <QueryPanel search={search} />
-      <section class={`found${status === 'searching' ? ' busy' : ''}`} aria-label="Results" aria-busy={status === 'searching'}>
+      <section
+        class={`found${status === 'searching' ? ' busy' : ''}`}
+        aria-label="Results"
+        aria-busy={status === 'searching'}
+      >
         {status === 'failed' ? (
-          <Failure error={search.error} retry={search.again} />
+          <Failure error={search.error} retry={search.retry} />
         ) : (
           <>
-            <SearchFacts search={search} />
+            <SearchFacts search={search} shown={shown} />
+            {page !== undefined && isIncomplete(page) && status === 'found' && <Incomplete retry={search.retry} />}
             {status === 'searching' && results.length === 0 && <Skeleton />}
             {status === 'found' && results.length === 0 && <NothingFound />}
             <ResultGroups
@@ -63,6 +98,8 @@ export function ResultsView() {
               hasMore={hasMore}
               isLoadingMore={search.isLoadingMore}
               loadMore={search.loadMore}
+              isWeakerShown={isWeakerShown}
+              showWeaker={() => setWeakerShownFor(searchKey(address))}
             />
             {search.moreError !== undefined && <Failure error={search.moreError} retry={search.loadMore} slim />}
           </>
@@ -70,65 +107,138 @@ export function ResultsView() {
       </section>
       {chosen.length > 0 && <SelectionBar chosen={chosen} search={search} clear={() => setSelected(new Set())} />}
       {address.open !== undefined && (
-        <DetailDialog id={address.open} results={results} isSelected={selected.has(address.open)} toggle={toggle} onGone={search.drop} />
+        <DetailDialog
+          id={address.open}
+          results={shown}
+          isSelected={selected.has(address.open)}
+          actions={actions}
+          onGone={search.drop}
+          onChanged={search.update}
+        />
       )}
     </div>
   );
 }
 
-/** How many, how fast, by which encoder; and the list as a file. */
-function SearchFacts({ search }: { readonly search: Search }) {
+/** Focuses a card after the render; the current card if there is none of that id. */
+function focusCard(id: string | undefined): void {
+  setTimeout(() => {
+    const card = id === undefined ? null : document.querySelector<HTMLElement>(`[data-card="${CSS.escape(id)}"]`);
+    (card ?? document.querySelector<HTMLElement>('[data-card][tabindex="0"]'))?.focus({ preventScroll: card === null });
+  });
+}
+
+/** Count, time and encoder; export buttons. */
+function SearchFacts({ search, shown }: { readonly search: Search; readonly shown: readonly SearchResult[] }) {
   const { address } = useService();
-  const { results, page } = search;
+  const { page } = search;
+  const hasMore = page?.nextCursor !== undefined && shown.length === search.results.length;
   const [first] = address.like;
-  if (page === undefined || results.length === 0) return null;
+  if (page === undefined || search.results.length === 0) return null;
   return (
     <div class="search-facts">
       {first !== undefined && (
-        <button type="button" class="asked" aria-label="Back to your picture" onClick={() => scrollTo({ top: 0, behavior: 'smooth' })}>
+        <button
+          type="button"
+          class="query-shortcut"
+          aria-label="Back to your picture"
+          onClick={() => scrollTo({ top: 0, behavior: 'smooth' })}
+        >
           <ExamplePicture example={first} alt="" />
         </button>
       )}
       <p class="small soft number">
-        {results.length}
-        {page.nextCursor === undefined ? '' : '+'} results · {Math.max(1, Math.round(page.tookMs.total))} ms
-        <span class="of-encoder"> · {page.encoder.name}</span>
+        {shown.length}
+        {hasMore ? '+' : ''} {shown.length === 1 && !hasMore ? 'result' : 'results'} ·{' '}
+        {Math.max(1, Math.round(page.tookMs.total))} ms
+        <span class="of-encoder"> · encoder {page.encoder.name}</span>
       </p>
-      <ExportMenu results={results} search={search} />
+      <ExportMenu results={shown} search={search} />
     </div>
   );
 }
 
-/** An answer without results names what may be in the way. */
+/** True where the service was too busy to verify all candidates. */
+function isIncomplete(page: SearchPage): boolean {
+  return 'complete' in page && page.complete === false;
+}
+
+function Incomplete({ retry }: { readonly retry: () => void }) {
+  return (
+    <p class="incomplete row small" role="status">
+      Not all candidates were verified; some copies may be listed as similar.
+      <Button look="small" onClick={retry}>
+        Search again
+      </Button>
+    </p>
+  );
+}
+
+/** No results: names the options that may exclude them. */
 function NothingFound() {
   const { address, navigate } = useService();
   const { minScore, filter } = address;
   return (
-    <Notice title="Nothing like it here">
+    <Notice title="No results">
       <p>
         {minScore === undefined && filter === undefined
-          ? 'This collection holds no other pictures. Import more, or look in another collection.'
-          : 'No picture passes the least score and the filter. Loosen them to see what is near.'}
+          ? 'This collection has no other pictures. Import more, or search another collection.'
+          : 'No picture passes the minimum score and the filter. Relax them to see more.'}
       </p>
       {(minScore !== undefined || filter !== undefined) && (
-        <button type="button" class="button" onClick={() => navigate((now) => ({ ...now, minScore: undefined, filter: undefined }))}>
+        <Button onClick={() => navigate((now) => ({ ...now, minScore: undefined, filter: undefined }))}>
           Show all
-        </button>
+        </Button>
       )}
     </Notice>
   );
 }
 
-/** The place of results that are on their way. */
+/** Placeholders with the layout of results, so that nothing moves when they arrive. */
 function Skeleton() {
   return (
-    <ul class="grid" aria-hidden="true">
-      {Array.from({ length: 12 }, (_, at) => (
-        // They are all the same.
-        <li class="card" key={at}>
-          <span class="tile waiting" />
-        </li>
-      ))}
-    </ul>
+    <div aria-hidden="true">
+      <div class="search-facts">
+        <p class="small soft">Searching…</p>
+      </div>
+      <div class="group">
+        <h2>
+          <span class="waiting">&nbsp;</span>
+        </h2>
+        <ul class="grid">
+          {Array.from({ length: 12 }, (_, at) => (
+            // Placeholders are identified by position.
+            <li class="card" key={at}>
+              <span class="tile waiting" />
+              <span class="caption">&nbsp;</span>
+              <span class="meter" />
+            </li>
+          ))}
+        </ul>
+      </div>
+    </div>
   );
+}
+
+/** Adds each finished search to this browser's history. */
+function useHistory({ status, page }: Search): void {
+  const { address } = useService();
+  const { like, unlike, collection } = address;
+  // One entry per response, whose address is the current one.
+  useEffect(() => {
+    const [first] = like;
+    if (status !== 'found' || first === undefined) return;
+    const others = like.length + unlike.length - 1;
+    addToHistory({
+      // Without options that a slider or drag changes, so that they make no new entry.
+      address: formatAddress({ ...address, open: undefined, minScore: undefined, crop: undefined, comparison: 'side' }),
+      label: `${labelOf(first)}${others === 0 ? '' : ` and ${others} more`}`,
+      at: Date.now(),
+      picture: { kind: first.kind, value: exampleName(first), collection },
+    });
+  }, [page]);
+}
+
+function labelOf(example: Example): string {
+  return example.kind === 'local' ? 'a picture of yours' : displayName({ id: exampleName(example) });
 }

@@ -1,11 +1,11 @@
 import { useEffect } from 'preact/hooks';
-import { START } from '../state/page-address.js';
+import { START } from '../state/query/page-address.js';
 import { useService } from '../state/service.js';
 import { type KnownCollections, useCollections } from '../state/use-collections.js';
 import { ResultsView } from './results-view.js';
 import { StartView } from './start-view.js';
 
-/** The search page: the ways in while nothing is asked, the results when something is. */
+/** The search page: start view without a query, results with one. */
 export function SearchPage() {
   const { address } = useService();
   const known = useCollections();
@@ -18,7 +18,10 @@ export function SearchPage() {
   );
 }
 
-/** Which collection is searched, where there are several. Examples belong to theirs, so another collection starts anew. */
+/**
+ * Selects the collection, if there are several. Stored examples belong to a collection, so changing it starts a
+ * new search.
+ */
 function CollectionPicker({ known }: { readonly known: KnownCollections }) {
   const { address, navigate } = useService();
   const names = [...new Set([...(known.collections ?? []).map(({ name }) => name), address.collection])].sort();
@@ -33,7 +36,8 @@ function CollectionPicker({ known }: { readonly known: KnownCollections }) {
         onChange={(event) => {
           const collection = event.currentTarget.value;
           navigate((now) => {
-            const isOwn = now.like.every(({ kind }) => kind !== 'stored') && now.unlike.every(({ kind }) => kind !== 'stored');
+            const isOwn =
+              now.like.every(({ kind }) => kind !== 'stored') && now.unlike.every(({ kind }) => kind !== 'stored');
             return isOwn ? { ...now, collection, open: undefined } : { ...START, collection };
           });
         }}
@@ -48,14 +52,17 @@ function CollectionPicker({ known }: { readonly known: KnownCollections }) {
   );
 }
 
-/** The key / goes to the address box. */
+/** The key / focuses the URL box. */
 function useUrlBoxKey(): void {
   useEffect(() => {
     const press = (event: KeyboardEvent): void => {
-      if (event.key !== '/' || (event.target instanceof HTMLElement && event.target.closest('input, textarea, select, dialog') !== null))
+      if (
+        event.key !== '/' ||
+        (event.target instanceof HTMLElement && event.target.closest('input, textarea, select, dialog') !== null)
+      )
         return;
       event.preventDefault();
-      document.querySelector<HTMLInputElement>('input[type=url]')?.focus();
+      document.querySelector<HTMLInputElement>('#url')?.focus();
     };
     addEventListener('keydown', press);
     return () => removeEventListener('keydown', press);

@@ -1,28 +1,30 @@
+import { Fragment } from 'preact';
 import { useCallback } from 'preact/hooks';
 import type { Statistics } from '../../client/client.js';
-import { FactList } from '../parts/fact-list.js';
+import { Button } from '../parts/button.js';
+import { Link } from '../parts/link.js';
 import { Failure } from '../parts/notice.js';
-import { wordsFor } from '../state/error-words.js';
-import { formatAddress, START } from '../state/page-address.js';
+import { messageFor } from '../state/error-messages.js';
+import { formatAddress, START } from '../state/query/page-address.js';
 import { saveFile } from '../state/save-file.js';
 import { useService } from '../state/service.js';
-import { useAnswer } from '../state/use-answer.js';
+import { useResponse } from '../state/use-response.js';
 
-/** Often enough to see an import grow, seldom enough not to be seen in the service's load. */
+/** Polling interval. */
 const REFRESH_MS = 5000;
 
-/** What runs: the encoder and where it runs, the collections and their indexes, what scores mean here, and where to read more. */
+/** Status of the service: encoder, collections and their indexes, score labels, links. */
 export function StatusPage() {
   const { client } = useService();
-  const { answer, error, again } = useAnswer(
+  const { response, error, reload } = useResponse(
     useCallback((signal: AbortSignal) => client.statistics({ signal }), [client]),
     REFRESH_MS,
   );
   return (
     <div class="narrow stack roomy">
       <h1>Status</h1>
-      {error !== undefined && <Failure error={error} retry={again} slim={answer !== undefined} />}
-      {answer !== undefined && <Facts statistics={answer} />}
+      {error !== undefined && <Failure error={error} retry={reload} slim={response !== undefined} />}
+      {response !== undefined && <Facts statistics={response} />}
     </div>
   );
 }
@@ -38,9 +40,9 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
           facts={[
             ['Name', encoder.name],
             ['Runs on', `${encoder.device} (${encoder.runtime})`],
-            ['Numbers per picture', encoder.dimensions.toLocaleString()],
-            ['Shows where pictures match', encoder.hasFeatures ? 'yes' : 'no, it has no map of local features'],
-            ['Identity', encoder.id],
+            ['Dimensions', encoder.dimensions.toLocaleString()],
+            ['Shows matching areas', encoder.hasFeatures ? 'yes' : 'no (the encoder has no local features)'],
+            ['Id', encoder.id],
           ]}
         />
         {report !== null && <ReportLink path={report} />}
@@ -50,17 +52,19 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
         {collections.length === 0 ? <NoPictures /> : <CollectionTable collections={collections} />}
         {imports.running > 0 && (
           <p>
-            <PageLink page="import">{imports.running === 1 ? 'One import is running' : `${imports.running} imports are running`}</PageLink>
+            <PageLink page="import">
+              {imports.running === 1 ? 'One import is running' : `${imports.running} imports are running`}
+            </PageLink>
           </p>
         )}
       </section>
       <section class="panel stack" aria-labelledby="status-scores">
-        <h2 id="status-scores">What scores mean</h2>
+        <h2 id="status-scores">Score labels</h2>
         <p class="soft">
           {scores === null
-            ? 'Nothing was measured for this encoder: the words beside scores come from cautious limits set by hand.'
-            : `The words beside scores come from curves fitted to edited copies of ${scores.images.toLocaleString()} pictures and measured on others, for this encoder, on ${new Date(scores.fittedAt).toLocaleDateString()}.`}{' '}
-          A collection of 500 pictures or more gets curves of its own when the service has a quiet minute; the table above says which have.
+            ? 'This encoder has no score curves. “Edited copy” and “Similar” use conservative default thresholds.'
+            : `“Edited copy” and “Similar” use score curves of this encoder, fitted on edited copies of ${scores.images.toLocaleString()} pictures and measured on others (${new Date(scores.fittedAt).toLocaleDateString()}).`}{' '}
+          A collection with 500 pictures or more gets its own curves while the service is idle; see the table above.
         </p>
       </section>
       <section class="panel stack" aria-labelledby="status-service">
@@ -68,7 +72,7 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
         <FactList
           facts={[
             ['Version', version],
-            ['Running for', duration(uptimeSeconds)],
+            ['Uptime', duration(uptimeSeconds)],
           ]}
         />
         <p class="row">
@@ -80,27 +84,28 @@ function Facts({ statistics }: { readonly statistics: Statistics }) {
   );
 }
 
-/** Opens the report. Where a key is needed, which a link cannot send, the page fetches the report and hands it over as a file. */
+/**
+ * Opens the encoder's report. A link cannot send an API key; with one, the page fetches the report and saves it as
+ * a file.
+ */
 function ReportLink({ path }: { readonly path: string }) {
   const { client, apiKey, toast } = useService();
-  const words = 'How good it is: its report';
+  const label = 'Quality report';
   const save = async (): Promise<void> => {
     try {
       saveFile('report.html', await client.file(path));
     } catch (error) {
-      toast(wordsFor(error).title);
+      toast(messageFor(error).title);
     }
   };
   return (
     <p>
       {apiKey === undefined ? (
         <a href={client.addressOf(path).href} target="_blank" rel="noreferrer">
-          {words}
+          {label}
         </a>
       ) : (
-        <button type="button" class="button" onClick={() => void save()}>
-          {words} (saves a file)
-        </button>
+        <Button onClick={() => void save()}>{label} (saves a file)</Button>
       )}
     </p>
   );
@@ -115,8 +120,8 @@ function CollectionTable({ collections }: { readonly collections: Statistics['co
             <th scope="col">Collection</th>
             <th scope="col">Pictures</th>
             <th scope="col">Index</th>
-            <th scope="col">Finds of the true nearest</th>
-            <th scope="col">What scores mean</th>
+            <th scope="col">Search recall</th>
+            <th scope="col">Score labels</th>
           </tr>
         </thead>
         <tbody>
@@ -128,9 +133,9 @@ function CollectionTable({ collections }: { readonly collections: Statistics['co
                 </PageLink>
               </th>
               <td>{collection.images.toLocaleString()}</td>
-              <td>{indexWord(collection)}</td>
-              <td>{recallWord(collection)}</td>
-              <td>{scoresWord(collection)}</td>
+              <td>{indexText(collection)}</td>
+              <td>{recallText(collection)}</td>
+              <td>{curvesText(collection)}</td>
             </tr>
           ))}
         </tbody>
@@ -155,35 +160,36 @@ function PageLink(props: {
   const { address, navigate } = useService();
   const target = { ...START, page: props.page, collection: props.collection ?? address.collection };
   return (
-    <a
-      href={formatAddress(target)}
-      onClick={(event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-        event.preventDefault();
-        navigate(target);
-      }}
-    >
+    <Link href={formatAddress(target)} follow={() => navigate(target)}>
       {props.children}
-    </a>
+    </Link>
   );
 }
 
-/** Whole, or how much of it is still to come; marks of deleted pictures are cleared by a rebuild in the background. */
-function indexWord({ images, indexedImages, deletedMarks }: Statistics['collections'][number]): string {
-  const marks = deletedMarks === 0 ? '' : `, ${deletedMarks.toLocaleString()} removed ones to clear`;
-  return indexedImages >= images ? `whole${marks}` : `${indexedImages.toLocaleString()} of ${images.toLocaleString()}${marks}`;
+/** Complete or how far it is built, and deleted entries, which a background rebuild cleans up. */
+function indexText({ images, indexedImages, deletedMarks }: Statistics['collections'][number]): string {
+  const marks =
+    deletedMarks === 0
+      ? ''
+      : `, ${deletedMarks.toLocaleString()} deleted ${deletedMarks === 1 ? 'entry' : 'entries'} to clean up`;
+  return indexedImages >= images
+    ? `complete${marks}`
+    : `${indexedImages.toLocaleString()} of ${images.toLocaleString()}${marks}`;
 }
 
-function recallWord({ recall, breadth }: Statistics['collections'][number]): string {
-  if (breadth === null) return 'all: compared one by one';
-  return recall === undefined || recall === null ? 'not measured yet' : `${(recall * 100).toFixed(1)} % (breadth ${breadth})`;
+function recallText({ recall, breadth }: Statistics['collections'][number]): string {
+  if (breadth === null) return '100 % (exact search)';
+  return recall === undefined || recall === null
+    ? 'not measured yet'
+    : `${(recall * 100).toFixed(1)} % (ef ${breadth})`;
 }
 
-/** Whose curves the words beside its scores come from, and how far those called copies can be believed. */
-function scoresWord({ scores }: Statistics['collections'][number]): string {
-  if (scores === null) return 'cautious limits';
-  const precision = `${(scores.bands.near.precision * 100).toFixed(1)} % of “near” are copies`;
-  return scores.source === 'collection' ? `fitted to it: ${precision}` : 'as the encoder’s';
+/** Source of the score curves, and the measured precision of edited copies. */
+function curvesText({ scores }: Statistics['collections'][number]): string {
+  if (scores === null) return 'default thresholds';
+  const precision = `${(scores.bands.near.precision * 100).toFixed(1)} % of edited copies are right`;
+  if (scores.source === 'withdrawn') return `withdrawn: ${precision}`;
+  return scores.source === 'collection' ? `collection’s: ${precision}` : 'encoder’s';
 }
 
 function duration(seconds: number): string {
@@ -192,4 +198,17 @@ function duration(seconds: number): string {
   const hours = Math.floor(minutes / 60);
   if (hours < 1) return `${minutes} min`;
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
+
+function FactList({ facts }: { readonly facts: readonly (readonly [name: string, value: string])[] }) {
+  return (
+    <dl class="facts">
+      {facts.map(([name, value]) => (
+        <Fragment key={name}>
+          <dt>{name}</dt>
+          <dd class="number">{value}</dd>
+        </Fragment>
+      ))}
+    </dl>
+  );
 }

@@ -3,54 +3,45 @@ import type { FastifyRequest } from 'fastify';
 import type { ImageId } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
 import type { Sketch } from '../../images/sketch.js';
-import { matchKind } from '../../matching/match-kind.js';
-import { bandOf } from '../../matching/score-model.js';
-import { CompareAnswer, CompareBody, CompareForm, CompareQuery } from '../compare-schemas.js';
-import { comparedRegions } from '../compared-regions.js';
-import { distanceOf, HASH_LIMITS, speaks } from '../hash-evidence.js';
-import { type MappedPicture, mappedPicture } from '../mapped-picture.js';
+import { judgeCopy, verdictAliases } from '../../matching/copy-verdict.js';
+import { isJson } from '../http-headers.js';
+import { maxBodyBytes, type ReceivedFile, readUpload } from '../ingest/upload.js';
+import type { RequestScope } from '../limits/request-tracker.js';
 import { parseImageId } from '../names.js';
-import type { RequestLife } from '../request-ledger.js';
-import { errorAnswers } from '../schemas.js';
+import { CompareBody, CompareForm, CompareQuery, CompareResponse } from '../schemas/compare-schemas.js';
+import { createRegionFinder } from '../search/compared-regions.js';
+import { hashBits, hashDistance, hashOf, isFlat, NEAR_HASH_BITS, type QualifiedHash } from '../search/hash-evidence.js';
+import { type MappedPicture, mappedPicture } from '../search/query-examples.js';
+import { boundedCosine } from '../search/search.js';
 import type { ServerContext } from '../server-context.js';
-import type { OpenCollection } from '../tenancy.js';
-import { maxBodyBytes, type ReceivedFile, readUpload } from '../upload.js';
+import { imageNotFound, type OpenCollection } from '../tenancy.js';
 
 const SIDES = ['a', 'b'] as const;
 type SideName = (typeof SIDES)[number];
-/** A picture that was sent, or the id of a stored one. */
+/** A picture in the request, or the id of a stored one. */
 type Asked = { readonly bytes: Buffer } | { readonly id: ImageId };
-/** One side, ready to be compared. */
 type Side = MappedPicture & {
   readonly embedding: Float32Array;
-  readonly perceptualHash: Uint8Array;
-  readonly hashQuality: number | null;
+  readonly perceptualHash: QualifiedHash;
   readonly sha256: Uint8Array;
   readonly sketch: Sketch | undefined;
   readonly thumbnail: Uint8Array | undefined;
 };
 
-/** POST /compare: two pictures, sent or stored: how alike, what that means, and where. */
+/** POST /compare: how alike two pictures are, sent or stored, what that means, and where. */
 export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const {
-    settings,
-    encoder,
-    ledger,
-    monitoring,
-    tenancy,
-    uploadMemory,
-    refuseWhenFull,
-    spendQuota,
-    catalogue,
-    encodeImage,
-    verifier,
-    scores,
-  } = context;
+  const { settings, encoder, scopeOf, monitoring, tenancy, catalogue, encodeImage, comparisons, scores } = context;
+  const regionFinder = createRegionFinder(context);
 
   app.post(
     '/compare',
     {
-      config: { access: 'read', maxBodyBytes: maxBodyBytes(settings.maxUploadBytes, SIDES.length), form: CompareForm, json: CompareBody },
+      config: {
+        access: 'read',
+        maxBodyBytes: maxBodyBytes(settings.maxUploadBytes, SIDES.length),
+        form: CompareForm,
+        json: CompareBody,
+      },
       schema: {
         tags: ['search'],
         summary: 'Compare two pictures',
@@ -58,24 +49,23 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
           'Pictures are the file parts a and b of a form; aId and bId name stored ones instead. A JSON body names two stored ones.',
         querystring: CompareQuery,
         body: { content: { 'application/json': { schema: CompareBody } } },
-        response: { 200: CompareAnswer, ...errorAnswers },
+        response: { 200: CompareResponse },
       },
     },
-    async (request): Promise<Static<typeof CompareAnswer>> => {
+    async (request): Promise<Static<typeof CompareResponse>> => {
       const collection = tenancy.collectionFor(request, request.query.collection);
-      spendQuota(request, SIDES.length);
-      refuseWhenFull(request);
-      const life = ledger.lifeOf(request);
+      context.admit(request, SIDES.length);
+      const scope = scopeOf(request);
       const files: ReceivedFile[] = [];
       try {
-        const asked = await readSides(request, life, files);
-        const [a, b] = await Promise.all(SIDES.map((side) => readSide(life, collection, asked[side])));
-        const answer = await compare(life, collection, [a!, b!]); // two sides, two pictures
+        const asked = await readSides(request, scope, files);
+        const [a, b] = await Promise.all(SIDES.map((side) => readSide(scope, collection, asked[side])));
+        const answer = await compare(scope, collection, [a!, b!]); // one for each of SIDES
         if (files.length > 0) monitoring.countImage('searched');
         return answer;
       } catch (error) {
         if (files.length > 0) monitoring.countImage('failed');
-        throw error;
+        return await tenancy.rethrow(request, collection, error);
       } finally {
         for (const file of files) if ('bytes' in file) file.release();
       }
@@ -83,73 +73,81 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
   );
 
   async function compare(
-    life: RequestLife,
+    scope: RequestScope,
     collection: OpenCollection,
     [a, b]: readonly [Side, Side],
-  ): Promise<Static<typeof CompareAnswer>> {
+  ): Promise<Static<typeof CompareResponse>> {
     const { name, id } = encoder.description;
-    const similarity = a.embedding.reduce((sum, value, at) => sum + value * b.embedding[at]!, 0);
-    const qualities = [a.hashQuality, b.hashQuality];
-    const distance = distanceOf(a.perceptualHash, b.perceptualHash);
+    const similarity = boundedCosine(a.embedding.reduce((sum, value, at) => sum + value * b.embedding[at]!, 0));
+    const distance = hashDistance(a.perceptualHash, b.perceptualHash);
     const [alignment] =
       a.sketch === undefined || b.thumbnail === undefined
         ? []
-        : await life.bound(verifier.verify(a.sketch, [{ sequence: undefined, thumbnail: b.thumbnail }]));
-    const agreement = alignment === undefined ? undefined : (alignment?.agreement ?? 0);
+        : await comparisons.align(scope, a.sketch, [
+            { sequence: undefined, thumbnail: b.thumbnail, view: 'original' as const },
+          ]);
+    const agreement = alignment === null ? null : alignment?.agreement;
     const hasSameBytes = Buffer.compare(a.sha256, b.sha256) === 0;
-    const match = matchKind({ hasSameBytes, distance, qualities, similarity, agreement }, HASH_LIMITS);
-    const evidence = { match, similarity, agreement, distance: speaks(qualities) ? distance : undefined };
+    const rules = { model: scores.modelOf(collection), hashThreshold: NEAR_HASH_BITS };
+    const flat = isFlat(a.perceptualHash.quality) || isFlat(b.perceptualHash.quality);
+    const verdict = judgeCopy({ hasSameBytes, distance, similarity, agreement, isFlat: flat }, rules);
     return {
       encoder: { name, id },
       score: similarity,
-      band: bandOf(evidence, scores.modelOf(collection)),
-      match,
-      hashes: { distance: distance ?? null, threshold: HASH_LIMITS.hashThreshold },
-      regions: comparedRegions(a, b, encoder.description),
+      ...verdict,
+      complete: alignment !== undefined,
+      ...verdictAliases(verdict),
+      hashes: { distance: hashBits(a.perceptualHash.hash, b.perceptualHash.hash) ?? null, threshold: NEAR_HASH_BITS },
+      regions: await regionFinder.compare(scope, a, b),
     };
   }
 
-  /** A stored side keeps its own embedding, hash and digest; its picture, or the thumbnail where that is all, is encoded for what is not stored. */
-  async function readSide(life: RequestLife, collection: OpenCollection, asked: Asked): Promise<Side> {
-    const wishes = { life, thumbnail: true, traits: true, features: true };
+  /**
+   * A stored picture keeps its embedding, hash and digest; its thumbnail is encoded for the sketch and the features.
+   */
+  async function readSide(scope: RequestScope, collection: OpenCollection, asked: Asked): Promise<Side> {
+    const wishes = { scope, thumbnail: true, copyFeatures: true, features: true };
     if ('bytes' in asked) {
       const encoded = await encodeImage(asked.bytes, wishes);
       const { image, embedding } = encoded;
-      const { perceptualHash, perceptualHashQuality: hashQuality, sha256, thumbnail } = image;
-      return { ...mappedPicture(encoded), embedding, perceptualHash, hashQuality, sha256, thumbnail, sketch: image.traits?.sketch };
+      const { sha256, thumbnail } = image;
+      return {
+        ...mappedPicture(encoded),
+        embedding,
+        perceptualHash: hashOf(image),
+        sha256,
+        thumbnail,
+        sketch: image.copyFeatures?.sketch,
+      };
     }
     const { id } = asked;
-    const [record, embedding, thumbnail] = await life.bound(
-      Promise.all([catalogue.get(collection, id), catalogue.embedding(collection, id), catalogue.thumbnail(collection, id)]),
+    const [record, embedding, thumbnail] = await scope.race(
+      Promise.all([
+        catalogue.get(collection, id),
+        catalogue.embedding(collection, id),
+        catalogue.thumbnail(collection, id),
+      ]),
     );
-    if (record === undefined || embedding === undefined || thumbnail === undefined) {
-      throw new SearchError('NOT_FOUND', `There is no image "${id}" in this collection.`);
-    }
-    const encoded = await encodeImage(thumbnail, { ...wishes, thumbnail: false });
-    const { perceptualHash, perceptualHashQuality = null, sha256, width, height } = record;
-    const { features } = encoded;
-    return {
-      width,
-      height,
-      features,
-      embedding,
-      perceptualHash,
-      hashQuality: perceptualHashQuality,
-      sha256,
-      thumbnail,
-      sketch: encoded.image.traits?.sketch,
-    };
+    if (record === undefined || embedding === undefined || thumbnail === undefined) throw imageNotFound(id);
+    const { image, features } = await encodeImage(thumbnail, { ...wishes, thumbnail: false });
+    const { sha256, width, height } = record;
+    const { sketch } = image.copyFeatures ?? {};
+    return { width, height, features, embedding, perceptualHash: hashOf(record), sha256, thumbnail, sketch };
   }
 
-  async function readSides(request: FastifyRequest, life: RequestLife, files: ReceivedFile[]): Promise<Readonly<Record<SideName, Asked>>> {
-    if (/^application\/json/i.test(request.headers['content-type'] ?? '')) {
-      const { a, b } = request.body as Static<typeof CompareBody>; // Its schema has checked it.
+  async function readSides(
+    request: FastifyRequest,
+    scope: RequestScope,
+    files: ReceivedFile[],
+  ): Promise<Readonly<Record<SideName, Asked>>> {
+    if (isJson(request)) {
+      const { a, b } = request.body as Static<typeof CompareBody>; // validated by the schema
       return { a: { id: parseImageId(a.id) }, b: { id: parseImageId(b.id) } };
     }
     const fields = await readUpload({
       request,
-      life,
-      memory: uploadMemory,
+      scope,
+      memory: context.uploadMemory,
       settings,
       maxFiles: SIDES.length,
       fieldNames: SIDES.map((side) => `${side}Id`),
@@ -160,7 +158,10 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
       const sent = files.filter(({ field }) => field === side);
       const id = fields.get(`${side}Id`);
       if (sent.length + (id === undefined ? 0 : 1) !== 1 || files.some(({ field }) => field !== 'a' && field !== 'b')) {
-        throw new SearchError('INVALID_REQUEST', 'A comparison takes two pictures: file a or field aId, and file b or field bId.');
+        throw new SearchError(
+          'INVALID_REQUEST',
+          'A comparison takes two pictures: file a or field aId, and file b or field bId.',
+        );
       }
       const [file] = sent;
       if (file === undefined) return { id: parseImageId(id ?? '') };

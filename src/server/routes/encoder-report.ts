@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { SearchError } from '../../errors.js';
-import { errorAnswers, fileAnswer } from '../schemas.js';
+import { isNotModified } from '../http-headers.js';
+import { fileResponse } from '../schemas/schemas.js';
 import type { ServerContext } from '../server-context.js';
 
-/** Where the report is, as GET /stats names it. */
 export const REPORT_PATH = '/encoder/report';
 
 /**
- * What the report may do: show its own styles and the pictures in it. It is a file that whoever made the encoder wrote, so it runs no script, loads nothing, sends
- * nothing, and (sandbox) is no page of this origin: it could not ask the service for anything even if it ran.
+ * The report is a file by whoever made the encoder. It may show its own styles and pictures; it runs no script and
+ * loads and sends nothing. With `sandbox` it is not of this origin, so it could not call the service even if it ran.
  */
 const REPORT_POLICY = [
   "default-src 'none'",
@@ -20,7 +20,7 @@ const REPORT_POLICY = [
   'sandbox',
 ].join('; ');
 
-/** GET /encoder/report. Its pictures may be of any collection, so it is for keys of all of them. */
+/** GET /encoder/report. Its pictures may be of any collection, so a key limited to collections does not get it. */
 export const encoderReportRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { encoder, report }) => {
   app.get(
     REPORT_PATH,
@@ -29,16 +29,18 @@ export const encoderReportRoutes: FastifyPluginAsyncTypebox<ServerContext> = asy
       schema: {
         tags: ['health'],
         summary: "The encoder's evaluation, as a page",
-        response: { 200: fileAnswer('text/html', 'A page that needs nothing besides itself.'), ...errorAnswers },
+        response: { 200: fileResponse('text/html', 'A page that needs nothing besides itself.') },
       },
     },
     async (request, reply) => {
-      if (report === undefined) {
-        throw new SearchError('REPORT_MISSING', `The encoder "${encoder.description.name}" has no report.html of its own in its folder.`);
-      }
+      if (report === undefined)
+        throw new SearchError(
+          'REPORT_MISSING',
+          `The encoder "${encoder.description.name}" has no report.html of its own in its folder.`,
+        );
       const { html, etag } = report;
-      reply.header('content-security-policy', REPORT_POLICY).header('cache-control', 'private, no-cache').header('etag', etag);
-      if (request.headers['if-none-match']?.includes(etag)) return reply.code(304).send('');
+      reply.header('content-security-policy', REPORT_POLICY).header('cache-control', 'private, no-cache');
+      if (isNotModified(request, reply, etag)) return reply.send('');
       return reply.type('text/html; charset=utf-8').send(html);
     },
   );

@@ -2,32 +2,32 @@ import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-t
 import type { FastifyRequest } from 'fastify';
 import { SearchError } from '../../errors.js';
 import type { ImportJob } from '../../importing/import-jobs.js';
-import { ARCHIVE_TYPES, readArchive } from '../archive-upload.js';
-import { importEvents } from '../import-events.js';
+import { isJson } from '../http-headers.js';
+import { ARCHIVE_TYPES, readArchive } from '../ingest/archive-upload.js';
 import {
-  FailuresAnswer,
   FailuresQuery,
-  ImportAnswer,
+  FailuresResponse,
   ImportBody,
   type ImportBodyFields,
   ImportForm,
   ImportPath,
   ImportQueryString,
-  ImportsAnswer,
+  ImportResponse,
+  ImportsResponse,
   MAX_URL_LIST_BYTES,
-} from '../import-schemas.js';
-import { errorAnswers, fileAnswer } from '../schemas.js';
+} from '../schemas/import-schemas.js';
+import { fileResponse } from '../schemas/schemas.js';
 import type { ServerContext } from '../server-context.js';
 
 const tags = ['imports'];
 const config = { access: 'write' as const };
-/** Room for a form's boundaries beside the archive. */
+/** Bytes allowed for the boundaries of a form around the archive. */
 const FORM_BYTES = 64 * 1024;
 
-/** Imports: many pictures by URL or archive, stored in the background, each accounted for. */
+/** Imports: many pictures by URL or archive, stored in the background. */
 export const importRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, imports, pictureUrls, tenancy, ledger, spendQuota } = context;
-  // The archive's bytes are read by the handler, as they arrive.
+  const { settings, imports, pictureUrls, tenancy, scopeOf } = context;
+  const callerOf = (request: FastifyRequest): string => scopeOf(request).caller;
   app.addContentTypeParser(ARCHIVE_TYPES, (_request, _payload, done) => done(null));
 
   app.post(
@@ -39,54 +39,60 @@ export const importRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app
         maxBodyBytes: Math.max(settings.importMaxArchiveBytes + FORM_BYTES, MAX_URL_LIST_BYTES),
         bodyTimeoutMs: settings.importTimeoutMs,
         form: ImportForm,
+        raw: ['application/zip', 'application/x-tar', 'application/gzip'],
         json: ImportBody,
       },
       schema: {
         tags,
         summary: 'Start an import',
         description:
-          'An archive (zip, tar, tar.gz) as the raw body or the one file of a form; or, as JSON, URLs or the demo pictures. Answers 202 when the job is written down: it goes on without the client, and after a restart.',
+          'An archive (zip, tar, tar.gz) as the raw body or the one file of a form; or, as JSON, URLs or the demo pictures. Responds 202 when the job is stored: it continues without the client, and after a restart.',
         querystring: ImportQueryString,
         body: { content: { 'application/json': { schema: ImportBody } } },
-        response: { 202: ImportAnswer, ...errorAnswers },
+        response: { 202: ImportResponse },
       },
     },
     async (request, reply) => {
-      spendQuota(request, 1);
-      const job = isJson(request) ? await startFromJson(request) : await startFromArchive(request, request.query.collection);
+      const job = isJson(request)
+        ? await startFromJson(request)
+        : await startFromArchive(request, request.query.collection);
       return reply.code(202).header('location', `/imports/${job.id}`).send(toAnswer(job));
     },
   );
 
   async function startFromArchive(request: FastifyRequest, name: string | undefined): Promise<ImportJob> {
-    const collection = tenancy.collectionFor(request, name);
-    return readArchive(request, settings.importMaxArchiveBytes, (archive) => imports.importArchive(collection, archive));
+    const target = { collection: tenancy.collectionFor(request, name), caller: callerOf(request) };
+    return readArchive(request, settings.importMaxArchiveBytes, (archive) => imports.importArchive(target, archive));
   }
 
   async function startFromJson(request: FastifyRequest): Promise<ImportJob> {
-    const { urls, demo, collection: inBody } = request.body as ImportBodyFields; // the schema has checked it
+    const { urls, demo, collection: inBody } = request.body as ImportBodyFields; // validated by the schema
     const { collection: inQuery } = request.query as Static<typeof ImportQueryString>;
     if (inBody !== undefined && inQuery !== undefined && inBody !== inQuery)
-      throw new SearchError('INVALID_REQUEST', '"collection" stands in the query and in the body; send it once.');
-    if ((urls === undefined) === (demo === undefined)) throw new SearchError('INVALID_REQUEST', 'Send "urls" or "demo", one of them.');
-    const collection = tenancy.collectionFor(request, inBody ?? inQuery);
-    if (urls === undefined) return imports.importDemo(collection);
+      throw new SearchError('INVALID_REQUEST', '"collection" is in the query and in the body; send it once.');
+    if ((urls === undefined) === (demo === undefined))
+      throw new SearchError('INVALID_REQUEST', 'Send either "urls" or "demo".');
+    const target = { collection: tenancy.collectionFor(request, inBody ?? inQuery), caller: callerOf(request) };
+    if (urls === undefined) return imports.importDemo(target);
     pictureUrls.refuseWhereOff();
-    return imports.importUrls(collection, urls);
+    return imports.importUrls(target, urls);
   }
 
   app.get(
     '/imports',
-    { config, schema: { tags, summary: 'List imports', response: { 200: ImportsAnswer, ...errorAnswers } } },
+    { config, schema: { tags, summary: 'List imports', response: { 200: ImportsResponse } } },
     async (request) => {
-      const jobs = await ledger.lifeOf(request).bound(imports.list());
+      const jobs = await scopeOf(request).race(imports.list());
       return { imports: jobs.filter(({ collection }) => tenancy.mayUse(request, collection)).map(toAnswer) };
     },
   );
 
   app.get(
     '/imports/:id',
-    { config, schema: { tags, summary: 'One import', params: ImportPath, response: { 200: ImportAnswer, ...errorAnswers } } },
+    {
+      config,
+      schema: { tags, summary: 'One import', params: ImportPath, response: { 200: ImportResponse } },
+    },
     async (request) => toAnswer(await visible(request, request.params.id)),
   );
 
@@ -96,13 +102,13 @@ export const importRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app
       config,
       schema: {
         tags,
-        summary: 'What an import could not store, and why',
+        summary: 'Pictures that an import could not store, and why',
         params: ImportPath,
         querystring: FailuresQuery,
-        response: { 200: FailuresAnswer, ...errorAnswers },
+        response: { 200: FailuresResponse },
       },
     },
-    async (request): Promise<Static<typeof FailuresAnswer>> => {
+    async (request): Promise<Static<typeof FailuresResponse>> => {
       const { limit = 100, cursor } = request.query;
       const { id } = await visible(request, request.params.id);
       const found = await imports.failures(id, { after: cursor === undefined ? -1 : Number(cursor), limit: limit + 1 });
@@ -120,16 +126,24 @@ export const importRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app
       schema: {
         tags,
         summary: 'Follow an import',
-        description: 'Server-sent events: the job as data, again whenever it has moved on; closed when it ends or the service stops.',
+        description:
+          'Server-sent events: the job as data, again after every change; closed when it ends or the service stops.',
         params: ImportPath,
-        response: { 200: fileAnswer('text/event-stream', 'Events, each with the job as GET /imports/{id} answers it.'), ...errorAnswers },
+        response: {
+          200: fileResponse('text/event-stream', 'Events, each with the job in the format of GET /imports/{id}.'),
+        },
       },
     },
     async (request, reply) => {
       const job = await visible(request, request.params.id);
-      const events = importEvents(imports, job, (moved) => JSON.stringify(toAnswer(moved)));
-      reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no').type('text/event-stream; charset=utf-8');
-      return reply.send(events as unknown as string); // the schema knows text, and Fastify streams
+      const events = imports.follow(job, callerOf(request), (changed) =>
+        changed === undefined ? ':\n\n' : `data: ${JSON.stringify(toAnswer(changed))}\n\n`,
+      );
+      reply
+        .header('cache-control', 'no-store')
+        .header('x-accel-buffering', 'no')
+        .type('text/event-stream; charset=utf-8');
+      return reply.send(events as unknown as string); // the schema says text; Fastify sends the stream
     },
   );
 
@@ -139,16 +153,16 @@ export const importRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app
       config,
       schema: {
         tags,
-        summary: 'Try again what failed',
+        summary: 'Retry what failed',
         description:
-          'Also goes on with a cancelled import. An archive is kept for this as long as it has failures and is among the newest imports.',
+          'Also continues a cancelled import of URLs. An archive is kept for a retry while its import has failures and is among the newest.',
         params: ImportPath,
-        response: { 202: ImportAnswer, ...errorAnswers },
+        response: { 202: ImportResponse },
       },
     },
     async (request, reply) => {
       const { id } = await visible(request, request.params.id);
-      return reply.code(202).send(toAnswer(await imports.retry(id)));
+      return reply.code(202).send(toAnswer(await imports.retry(id, callerOf(request))));
     },
   );
 
@@ -158,10 +172,10 @@ export const importRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app
       config,
       schema: {
         tags,
-        summary: 'Cancel an import, or forget one that has ended',
-        description: 'What it stored stays. Answers the job as it is, or last was.',
+        summary: 'Cancel an import, or remove one that has ended',
+        description: 'The pictures that it stored remain. Returns the job in its last state.',
         params: ImportPath,
-        response: { 200: ImportAnswer, ...errorAnswers },
+        response: { 200: ImportResponse },
       },
     },
     async (request) => {
@@ -170,21 +184,19 @@ export const importRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app
     },
   );
 
-  /** A job of a collection that the request may know of; another's is not there. */
+  /** Throws NOT_FOUND where the request may not use the collection of the job. */
   async function visible(request: FastifyRequest, id: string): Promise<ImportJob> {
-    const job = await ledger.lifeOf(request).bound(imports.get(id));
+    const job = await scopeOf(request).race(imports.get(id));
     if (!tenancy.mayUse(request, job.collection)) throw new SearchError('NOT_FOUND', 'There is no such import.');
     return job;
   }
 };
 
-function toAnswer({ id, status, kind, name, collection, createdAt, finishedAt, counts, error }: ImportJob): Static<typeof ImportAnswer> {
+function toAnswer(job: ImportJob): Static<typeof ImportResponse> {
+  const { id, status, kind, name, collection, counts, error, skipped } = job;
   return {
-    ...{ id, status, source: { kind, name }, collection, createdAt: new Date(createdAt).toISOString() },
-    ...{ finishedAt: finishedAt === null ? null : new Date(finishedAt).toISOString(), counts, error },
+    ...{ id, status, source: { kind, name }, collection, createdAt: new Date(job.createdAt).toISOString() },
+    ...{ finishedAt: job.finishedAt === null ? null : new Date(job.finishedAt).toISOString(), counts, error, skipped },
+    outcome: status === 'done' && counts.failed > 0 ? 'done with failures' : status,
   };
-}
-
-function isJson(request: FastifyRequest): boolean {
-  return /^application\/json/i.test(request.headers['content-type'] ?? '');
 }

@@ -3,30 +3,38 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AddResult, ImageId, Metadata } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
 import { errorBody, prepareErrorReply, publicError, toSearchError } from '../error-answers.js';
+import { isJson } from '../http-headers.js';
 import { thumbnailUrl } from '../image-paths.js';
+import { createPictureStore, type PictureTarget, type PreparedPicture } from '../ingest/picture-store.js';
+import { maxBodyBytes, type ReceivedFile, readUpload } from '../ingest/upload.js';
+import { ClientGoneError, type RequestScope } from '../limits/request-tracker.js';
 import { checkMetadata, parseImageId, parseMetadata } from '../names.js';
-import { createPictureStore, type PictureTarget, type PreparedPicture } from '../picture-store.js';
-import { ClientGoneError, type RequestLife } from '../request-ledger.js';
-import { IndexAnswer, IndexBody, type IndexBodyFields, IndexErrorAnswer, IndexForm, IndexQuery } from '../schemas.js';
+import {
+  IndexBody,
+  type IndexBodyFields,
+  IndexErrorResponse,
+  IndexForm,
+  IndexQuery,
+  IndexResponse,
+} from '../schemas/schemas.js';
 import type { ServerContext } from '../server-context.js';
 import type { OpenCollection } from '../tenancy.js';
-import { maxBodyBytes, type ReceivedFile, readUpload } from '../upload.js';
 
-/** Files of one request that are worked on at once; the next is not read from the socket until one is done. */
+/** Files of one request in progress; the next is not read from the socket until one is done. */
 const FILES_AT_ONCE = 8;
 
-/** A file of the request, as far as it can be brought before the fields that follow it are known. */
+/** A file that is decoded and encoded, before the fields that follow it are known. */
 type Prepared = PreparedPicture | { readonly kind: 'failed'; readonly error: SearchError };
 type Named<T> = T & { readonly name: string | null };
 type PreparedUpload = {
-  readonly fields: { readonly id: ImageId | undefined; readonly metadata: Metadata };
+  readonly fields: { readonly id: ImageId | undefined; readonly metadata: Metadata | undefined };
   readonly files: readonly Named<Prepared>[];
 };
 type Outcome = Named<{ readonly result: AddResult } | { readonly error: SearchError }>;
 
 /** POST /index: pictures in, stored and found by the very next search. */
 export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, context) => {
-  const { settings, ledger, monitoring, tenancy, uploadMemory, pictureUrls, refuseWhenFull, spendQuota } = context;
+  const { settings, scopeOf, monitoring, tenancy, uploadMemory, pictureUrls, admit } = context;
   const pictures = createPictureStore(context);
 
   app.post(
@@ -36,6 +44,7 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
         access: 'write',
         maxBodyBytes: maxBodyBytes(settings.maxUploadBytes, settings.maxFilesPerRequest),
         form: IndexForm,
+        raw: ['image/*'],
         json: IndexBody,
       },
       schema: {
@@ -45,45 +54,59 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
           'The pictures are file parts of a multipart form, any field name, or one raw body; a JSON body names one by its URL. An answer 201 means: stored, flushed, and found by the very next search. Each file has its own outcome; where only some failed the answer is still 201.',
         querystring: IndexQuery,
         body: { content: { 'application/json': { schema: IndexBody } } },
-        response: { 201: IndexAnswer, '4xx': IndexErrorAnswer, '5xx': IndexErrorAnswer },
+        response: { 201: IndexResponse, '4xx': IndexErrorResponse, '5xx': IndexErrorResponse },
       },
     },
     async (request, reply) => {
       const { replace = false } = request.query;
       const collection = tenancy.collectionFor(request, request.query.collection);
       const idOfQuery = request.query.id === undefined ? undefined : parseImageId(request.query.id);
-      const life = ledger.lifeOf(request);
-      const prepared = isJson(request) ? await prepareUrl(request, life, collection) : await prepareFiles(request, life, collection);
-      life.signal.throwIfAborted(); // Nothing is stored for a client that has gone.
+      const scope = scopeOf(request);
+      const prepared = isJson(request)
+        ? await prepareUrl(request, scope, collection)
+        : await prepareFiles(request, scope, collection);
+      scope.signal.throwIfAborted(); // nothing is stored for a client that has gone
       const { id, metadata } = { ...prepared.fields, id: oneOf(prepared.fields.id, idOfQuery) };
       if (id !== undefined && prepared.files.length > 1)
         throw new SearchError('INVALID_REQUEST', 'An id names one file; several were sent.');
-      const outcomes = await Promise.all(prepared.files.map((file) => store(life, file, { collection, id, metadata, replace })));
+      const outcomes = await Promise.all(
+        prepared.files.map((file) => store(scope, file, { collection, id, metadata, replace })),
+      );
       return answer(reply, collection, outcomes);
     },
   );
 
   /** Fetches the one picture that a JSON body names. */
-  async function prepareUrl(request: FastifyRequest, life: RequestLife, collection: OpenCollection): Promise<PreparedUpload> {
-    const { url, id, metadata = {} } = request.body as IndexBodyFields; // the schema has checked it
-    spendQuota(request, 1);
-    refuseWhenFull(request);
-    const fields = { id: id === undefined ? undefined : parseImageId(id), metadata: checkMetadata(metadata, settings.maxMetadataBytes) };
-    const { bytes, name, release } = await pictureUrls.fetch(life, url);
+  async function prepareUrl(
+    request: FastifyRequest,
+    scope: RequestScope,
+    collection: OpenCollection,
+  ): Promise<PreparedUpload> {
+    const { url, id, metadata } = request.body as IndexBodyFields; // validated by the schema
+    admit(request);
+    const fields = {
+      id: id === undefined ? undefined : parseImageId(id),
+      metadata: metadata === undefined ? undefined : checkMetadata(metadata, settings.maxMetadataBytes),
+    };
+    const { bytes, name, release } = await pictureUrls.fetch(scope, url);
     try {
-      return { fields, files: [{ name, ...(await pictures.prepare(life, collection, bytes)) }] };
+      return { fields, files: [{ name, ...(await pictures.prepare(scope, collection, bytes)) }] };
     } finally {
       release();
     }
   }
 
-  /** Reads the body; files are decoded and encoded while later ones still arrive, and stored only when all fields are known. */
-  async function prepareFiles(request: FastifyRequest, life: RequestLife, collection: OpenCollection): Promise<PreparedUpload> {
-    const { maxFilesPerRequest: maxFiles } = settings;
+  /**
+   * Reads the body; files are decoded and encoded while later ones arrive, and stored only when all fields are known.
+   */
+  async function prepareFiles(
+    request: FastifyRequest,
+    scope: RequestScope,
+    collection: OpenCollection,
+  ): Promise<PreparedUpload> {
     const files: Promise<Named<Prepared>>[] = [];
     const working = new Set<Promise<unknown>>();
-    spendQuota(request, 1);
-    refuseWhenFull(request);
+    admit(request);
     const receive = async (file: ReceivedFile): Promise<void> => {
       const isPaid = files.length === 0;
       const work = prepare(file, isPaid).finally(() => working.delete(work));
@@ -94,8 +117,8 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     const prepare = async (file: ReceivedFile, isPaid: boolean): Promise<Named<Prepared>> => {
       try {
         if ('error' in file) throw file.error;
-        if (!isPaid) spendQuota(request, 1);
-        return { name: file.name, ...(await pictures.prepare(life, collection, file.bytes)) };
+        if (!isPaid) admit(request);
+        return { name: file.name, ...(await pictures.prepare(scope, collection, file.bytes)) };
       } catch (error) {
         return { name: file.name, kind: 'failed', error: toSearchError(error) };
       } finally {
@@ -103,19 +126,31 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
       }
     };
     try {
-      const fields = await readUpload({ request, life, memory: uploadMemory, settings, maxFiles, fieldNames: ['id', 'metadata'], receive });
+      const fields = await readUpload({
+        request,
+        scope,
+        memory: uploadMemory,
+        settings,
+        maxFiles: settings.maxFilesPerRequest,
+        fieldNames: ['id', 'metadata'],
+        receive,
+      });
       return { fields: parseFields(fields), files: await Promise.all(files) };
     } catch (error) {
-      await Promise.allSettled(files); // Their memory and places are given back before the request is over.
+      await Promise.allSettled(files); // their memory and slots are released before the request ends
       throw error;
     }
   }
 
-  async function store(life: RequestLife, file: Named<Prepared>, target: Omit<PictureTarget, 'fileName'>): Promise<Outcome> {
+  async function store(
+    scope: RequestScope,
+    file: Named<Prepared>,
+    target: Omit<PictureTarget, 'fileName'>,
+  ): Promise<Outcome> {
     const { name } = file;
     if (file.kind === 'failed') return { name, error: file.error };
     try {
-      return { name, result: await pictures.store(life, file, { ...target, fileName: name }) };
+      return { name, result: await pictures.store(scope, file, { ...target, fileName: name }) };
     } catch (error) {
       if (error instanceof ClientGoneError) throw error;
       return { name, error: toSearchError(error) };
@@ -127,7 +162,7 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     const metadata = fields.get('metadata');
     return {
       id: id === undefined ? undefined : parseImageId(id),
-      metadata: metadata === undefined ? {} : parseMetadata(metadata, settings.maxMetadataBytes),
+      metadata: metadata === undefined ? undefined : parseMetadata(metadata, settings.maxMetadataBytes),
     };
   }
 
@@ -141,20 +176,32 @@ export const indexingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (a
     if (errors.length === outcomes.length) return refuseAll(reply, outcomes, errors);
     const images = outcomes.map((outcome) => toEntry(collection, outcome));
     reply.code(201);
-    return { images, added: count('added', 'replaced'), existing: count('exists'), failed: errors.length };
+    return { images, added: count('added', 'replaced', 'updated'), existing: count('exists'), failed: errors.length };
   }
 };
 
-/** A single file fails with its own error; of several that all failed the gravest speaks, and each is listed. */
-function refuseAll(reply: FastifyReply, outcomes: readonly Outcome[], errors: readonly SearchError[]): Static<typeof IndexErrorAnswer> {
+/**
+ * One file fails with its own error. Where all of several failed, the response has the gravest error and lists each.
+ */
+function refuseAll(
+  reply: FastifyReply,
+  outcomes: readonly Outcome[],
+  errors: readonly SearchError[],
+): Static<typeof IndexErrorResponse> {
   const gravest = errors.reduce((worst, error) => (error.httpStatus > worst.httpStatus ? error : worst));
   if (errors.length === 1) throw gravest;
   prepareErrorReply(reply, gravest);
-  const images = outcomes.flatMap((outcome) => ('error' in outcome ? [{ name: outcome.name, error: publicError(outcome.error) }] : []));
-  return { ...errorBody(gravest), message: `All ${errors.length} files failed; the gravest: ${publicError(gravest).message}`, images };
+  const images = outcomes.flatMap((outcome) =>
+    'error' in outcome ? [{ name: outcome.name, error: publicError(outcome.error) }] : [],
+  );
+  return {
+    ...errorBody(gravest),
+    message: `All ${errors.length} files failed; the gravest: ${publicError(gravest).message}`,
+    images,
+  };
 }
 
-function toEntry(collection: string, outcome: Outcome): Static<typeof IndexAnswer>['images'][number] {
+function toEntry(collection: string, outcome: Outcome): Static<typeof IndexResponse>['images'][number] {
   const { name } = outcome;
   if ('error' in outcome) return { name, error: publicError(outcome.error) };
   const { id, status } = outcome.result;
@@ -162,10 +209,7 @@ function toEntry(collection: string, outcome: Outcome): Static<typeof IndexAnswe
 }
 
 function oneOf(inBody: ImageId | undefined, inQuery: ImageId | undefined): ImageId | undefined {
-  if (inBody !== undefined && inQuery !== undefined) throw new SearchError('INVALID_REQUEST', '"id" stands in the query and in the body.');
+  if (inBody !== undefined && inQuery !== undefined)
+    throw new SearchError('INVALID_REQUEST', '"id" stands in the query and in the body.');
   return inBody ?? inQuery;
-}
-
-function isJson(request: FastifyRequest): boolean {
-  return /^application\/json/i.test(request.headers['content-type'] ?? '');
 }

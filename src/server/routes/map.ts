@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { MapAnswer } from '../map-schemas.js';
-import { errorAnswers, InCollection } from '../schemas.js';
+import { InCollection, MapResponse } from '../schemas/schemas.js';
 import type { ServerContext } from '../server-context.js';
 
-/** GET /map: a collection laid out in the plane. Answers at once what there is; a map that is missing or out of date is computed meanwhile. */
-export const mapRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { maps, tenancy, ledger }) => {
+/**
+ * GET /map: a 2-D projection of a collection. Responds at once; a map that is missing or out of date is computed
+ * meanwhile.
+ */
+export const mapRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, { maps, tenancy, scopeOf }) => {
   app.get(
     '/map',
     {
@@ -13,12 +15,15 @@ export const mapRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (app, {
         tags: ['images'],
         summary: 'The collection laid out in the plane',
         querystring: InCollection,
-        response: { 200: MapAnswer, ...errorAnswers },
+        response: { 200: MapResponse },
       },
     },
     async (request) => {
       const collection = tenancy.collectionFor(request, request.query.collection);
-      return ledger.lifeOf(request).bound(maps.mapOf(collection));
+      const scope = scopeOf(request);
+      const map = await scope.race(maps.mapOf(collection));
+      if (map.images === 0) await scope.race(tenancy.requireExisting(request, collection));
+      return map;
     },
   );
 };

@@ -1,15 +1,17 @@
 import { performance } from 'node:perf_hooks';
 import type { FastifyPluginAsyncTypebox, Static } from '@fastify/type-provider-typebox';
-import type { UsedScores } from '../collection-scores.js';
-import { errorAnswers } from '../schemas.js';
+import type { UsedScores } from '../derived/collection-scores.js';
+import { StatisticsResponse } from '../schemas/statistics-schemas.js';
 import type { ServerContext } from '../server-context.js';
-import { StatisticsAnswer } from '../statistics-schemas.js';
 import { REPORT_PATH } from './encoder-report.js';
 
-/** GET /stats: what runs here, what it holds, and what its scores are worth. A key that is limited to collections learns of those alone. */
+/**
+ * GET /stats: what runs here, what it holds, and how good its scores are. A key limited to collections learns of those
+ * alone.
+ */
 export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
   app,
-  { encoder, version, scores, report, imports, tenancy, ledger },
+  { settings, encoder, version, scores, report, imports, tenancy, scopeOf },
 ) => {
   const startedAt = performance.now();
 
@@ -17,18 +19,23 @@ export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async 
     '/stats',
     {
       config: { access: 'read' },
-      schema: { tags: ['health'], summary: 'What runs here and what it holds', response: { 200: StatisticsAnswer, ...errorAnswers } },
+      schema: {
+        tags: ['health'],
+        summary: 'What runs here and what it holds',
+        response: { 200: StatisticsResponse },
+      },
     },
-    async (request): Promise<Static<typeof StatisticsAnswer>> => {
-      const collections = await ledger.lifeOf(request).bound(tenancy.statistics(request));
+    async (request): Promise<Static<typeof StatisticsResponse>> => {
+      const collections = await scopeOf(request).race(tenancy.statistics(request));
       const { name, id, dimensions, runtime, device, hasFeatures = false } = encoder.description;
       return {
         version,
+        urlFetch: settings.allowUrlFetch,
         uptimeSeconds: Math.round((performance.now() - startedAt) / 1000),
         encoder: { name, id, dimensions, runtime, device, hasFeatures },
-        collections: collections.map(({ name, images, indexed, deleted, searchBreadth, recall }) => ({
+        collections: collections.map(({ name, images, indexed, deleted, efSearch, recall }) => ({
           ...{ name, images, indexedImages: indexed, deletedMarks: deleted },
-          breadth: searchBreadth !== undefined && Number.isFinite(searchBreadth) ? searchBreadth : null,
+          breadth: efSearch !== undefined && Number.isFinite(efSearch) ? efSearch : null,
           recall: recall ?? null,
           scores: describeUsed(scores.usedFor(name)),
         })),
@@ -40,15 +47,20 @@ export const statisticsRoutes: FastifyPluginAsyncTypebox<ServerContext> = async 
   );
 };
 
-type Described = NonNullable<Static<typeof StatisticsAnswer>['scores']>;
+type Described = NonNullable<Static<typeof StatisticsResponse>['scores']>;
 
 function describeScores({ fittedAt, images, precision, recall, model }: Omit<UsedScores, 'source'>): Described {
   return {
     ...{ fittedAt, images },
-    bands: { near: { probability: model.nearProbability, precision, recall }, related: { score: model.relatedSimilarity } },
+    bands: {
+      near: { probability: model.nearProbability, precision, recall },
+      related: { score: model.relatedSimilarity },
+    },
   };
 }
 
-function describeUsed(used: UsedScores | undefined): Static<typeof StatisticsAnswer>['collections'][number]['scores'] {
+function describeUsed(
+  used: UsedScores | undefined,
+): Static<typeof StatisticsResponse>['collections'][number]['scores'] {
   return used === undefined ? null : { source: used.source, ...describeScores(used) };
 }

@@ -16,7 +16,10 @@ export function betrayals(bytes: Uint8Array, orientation: number): readonly stri
   return signs.filter((sign) => sign !== undefined);
 }
 
-/** The same picture with metadata of every kind that its format knows; `encode` is what made it, for formats whose metadata sharp writes. */
+/**
+ * The same picture with metadata of every kind that its format knows; `encode` is what made it, for formats whose
+ * metadata sharp writes.
+ */
 export async function withSecrets(
   plain: Buffer,
   {
@@ -64,10 +67,18 @@ function pngWithSecrets(file: Buffer): Buffer {
   return Buffer.concat([file.subarray(0, header), ...extra, file.subarray(header), Buffer.from(SECRET)]);
 }
 
-/** A comment, XMP as Adobe writes it into GIF (its text read as lengths of runs), another application's block, and bytes behind the end. */
+/**
+ * A comment, XMP as Adobe writes it into GIF (its text read as lengths of runs), another application's block, and bytes
+ * behind the end.
+ */
 function gifWithSecrets(file: Buffer): Buffer {
-  const runs = (text: string): Buffer => Buffer.concat([Buffer.from([text.length]), Buffer.from(text, 'latin1'), Buffer.from([0])]);
-  const trailer = Buffer.concat([Buffer.from([1]), Buffer.from(Array.from({ length: 256 }, (_, at) => 255 - at)), Buffer.from([0])]);
+  const runs = (text: string): Buffer =>
+    Buffer.concat([Buffer.from([text.length]), Buffer.from(text, 'latin1'), Buffer.from([0])]);
+  const trailer = Buffer.concat([
+    Buffer.from([1]),
+    Buffer.from(Array.from({ length: 256 }, (_, at) => 255 - at)),
+    Buffer.from([0]),
+  ]);
   const extra = [
     Buffer.concat([Buffer.from([0x21, 0xfe]), runs(SECRET)]),
     Buffer.concat([Buffer.from([0x21, 0xff, 11]), Buffer.from(`XMP DataXMP<x:xmpmeta>${SECRET}</x:xmpmeta>`), trailer]),

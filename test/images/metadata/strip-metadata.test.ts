@@ -1,15 +1,22 @@
-/** Metadata go, pixels stay: pictures of every kept kind, then random damage, then every file of the corpus of bad images that decodes. */
+/**
+ * Metadata go, pixels stay: pictures of every kept kind, then random damage, then every file of the corpus of bad
+ * images that decodes.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import sharp, { type Sharp } from 'sharp';
 import type { ImageFormat } from '../../../src/images/image-decoder.js';
 import { stripMetadata } from '../../../src/images/metadata/strip-metadata.js';
-import { seededRandom } from '../../catalogue/synthetic-vectors.js';
+import { seededRandom } from '../../../src/seeded-random.js';
 import { syntheticPicture, toSharp } from '../pictures.js';
 import { BETRAYAL, betrayals, SECRET, withSecrets } from './secret-pictures.js';
 
 const SEED = 30;
-const KINDS: readonly { readonly name: string; readonly format: ImageFormat; readonly encode: (picture: Sharp) => Sharp }[] = [
+const KINDS: readonly {
+  readonly name: string;
+  readonly format: ImageFormat;
+  readonly encode: (picture: Sharp) => Sharp;
+}[] = [
   { name: 'baseline JPEG', format: 'jpeg', encode: (picture) => picture.jpeg({ quality: 80 }) },
   { name: 'progressive JPEG', format: 'jpeg', encode: (picture) => picture.jpeg({ progressive: true }) },
   { name: 'grey JPEG', format: 'jpeg', encode: (picture) => picture.greyscale().jpeg() },
@@ -17,10 +24,18 @@ const KINDS: readonly { readonly name: string; readonly format: ImageFormat; rea
   { name: 'JPEG with a profile', format: 'jpeg', encode: (picture) => picture.withIccProfile('p3').jpeg() },
   { name: 'PNG', format: 'png', encode: (picture) => picture.png() },
   { name: 'interlaced PNG', format: 'png', encode: (picture) => picture.png({ progressive: true }) },
-  { name: 'PNG of 16 bits with a profile', format: 'png', encode: (picture) => picture.toColourspace('rgb16').withIccProfile('p3').png() },
+  {
+    name: 'PNG of 16 bits with a profile',
+    format: 'png',
+    encode: (picture) => picture.toColourspace('rgb16').withIccProfile('p3').png(),
+  },
   { name: 'PNG of a palette', format: 'png', encode: (picture) => picture.png({ palette: true, colours: 20 }) },
   { name: 'WebP', format: 'webp', encode: (picture) => picture.webp({ quality: 70 }) },
-  { name: 'lossless WebP with alpha', format: 'webp', encode: (picture) => picture.ensureAlpha(0.5).webp({ lossless: true }) },
+  {
+    name: 'lossless WebP with alpha',
+    format: 'webp',
+    encode: (picture) => picture.ensureAlpha(0.5).webp({ lossless: true }),
+  },
   { name: 'WebP with a profile', format: 'webp', encode: (picture) => picture.withIccProfile('p3').webp() },
   { name: 'GIF', format: 'gif', encode: (picture) => picture.gif() },
 ];
@@ -48,7 +63,11 @@ test('nothing of the metadata stays, and every pixel does, in every orientation'
       assert.equal(exif === undefined, orientation === 1, name);
       assert.deepEqual(icc, found.icc, name);
       assert.deepEqual(await pixelsOf(stripped), await pixelsOf(file), name);
-      assert.deepEqual(stripMetadata(stripped, { format, orientation }), stripped, `${name}: what is stripped is stripped no further`);
+      assert.deepEqual(
+        stripMetadata(stripped, { format, orientation }),
+        stripped,
+        `${name}: what is stripped is stripped no further`,
+      );
     }
   }
 });
@@ -87,7 +106,11 @@ test('a file cut anywhere is refused, and one damaged anywhere is refused or kee
     // What is stripped ends where the picture ends; each shorter file lacks that end.
     for (let cut = 0; cut < 300; cut++) {
       const length = below(whole.length);
-      assert.equal(stripMetadata(whole.subarray(0, length), { format, orientation: 1 }), undefined, `${name} cut to ${length} bytes`);
+      assert.equal(
+        stripMetadata(whole.subarray(0, length), { format, orientation: 1 }),
+        undefined,
+        `${name} cut to ${length} bytes`,
+      );
     }
     for (let damage = 0; damage < 60; damage++) {
       const damaged = Buffer.from(file);
@@ -122,7 +145,11 @@ test('noise behind a signature, parts without end and formats that cannot be str
     }
   }
   const comment = Buffer.from('fffe0002', 'hex');
-  const endless = Buffer.concat([Buffer.from('ffd8', 'hex'), ...Array<Buffer>(100_000).fill(comment), Buffer.from('ffd9', 'hex')]);
+  const endless = Buffer.concat([
+    Buffer.from('ffd8', 'hex'),
+    ...Array<Buffer>(100_000).fill(comment),
+    Buffer.from('ffd9', 'hex'),
+  ]);
   assert.equal(stripMetadata(endless, { format: 'jpeg', orientation: 1 }), undefined);
   assert.equal(stripMetadata(new Uint8Array(), { format: 'png', orientation: 1 }), undefined);
   const picture = toSharp(syntheticPicture({ width: 20, height: 20 }));

@@ -1,0 +1,168 @@
+/** A search: the query is read, the catalogue asked, the verdicts made, one page answered. */
+import { performance } from 'node:perf_hooks';
+import type { Static } from '@fastify/type-provider-typebox';
+import type { ImageId } from '../../catalogue/catalogue.js';
+import { DIHEDRAL_VARIANTS } from '../../images/perceptual-hash.js';
+import { type CopyRules, copiesFirst, isNearHash, verdictAliases } from '../../matching/copy-verdict.js';
+import { originalUrl, thumbnailUrl } from '../image-paths.js';
+import { searchCost } from '../limits/read-cost.js';
+import type { RequestScope } from '../limits/request-tracker.js';
+import { MAX_K, type RegionsAnswer, type SearchResponse } from '../schemas/search-schemas.js';
+import type { ServerContext } from '../server-context.js';
+import type { OpenCollection } from '../tenancy.js';
+import { createRegionFinder } from './compared-regions.js';
+import { hasDetail, hashDistance, hashOf, NEAR_HASH_BITS } from './hash-evidence.js';
+import { createQueryReader, type Query, type QueryView } from './query-examples.js';
+import { ALIGNED_MAX, bestOfEach, type Match, matchesOf, verified } from './query-matches.js';
+import { cursorAfter, type ParsedSearch, type SearchInput } from './search-request.js';
+
+type Answer = Static<typeof SearchResponse>;
+type Regions = Static<typeof RegionsAnswer>;
+
+const NO_REGIONS: Regions = { available: false, reason: 'The image was removed meanwhile.' };
+
+/** The one search behind all routes. Rejects as {@link QueryReader} and the catalogue do. */
+export type Search = (scope: RequestScope, search: ParsedSearch, input: SearchInput) => Promise<Answer>;
+
+/** Results of a near hash, besides the nearest by embedding. */
+const HASH_MATCHES_MAX = 100;
+
+/** A page is a part of one longer list, so it asks the catalogue for everything before it too. */
+export function createSearch(
+  context: Pick<ServerContext, 'catalogue' | 'monitoring' | 'comparisons' | 'encoder' | 'encodeImage' | 'scores'>,
+): Search {
+  const { catalogue, monitoring, comparisons, encoder } = context;
+  const readQuery = createQueryReader(context);
+  const regionFinder = createRegionFinder(context);
+
+  return async (scope, search, input) => {
+    const receivedAt = performance.now();
+    const query = await readQuery(scope, search, input);
+    const startedAt = performance.now();
+    const matches = await findMatches(scope, search, { query, collection: input.collection });
+    const searchMs = performance.now() - startedAt;
+    monitoring.observeStage('search', searchMs);
+    scope.debug('found', { matches: matches.length, ms: searchMs });
+    const end = Math.min(MAX_K, search.offset + search.options.k);
+    const page = matches.slice(search.offset, end);
+    const regions = search.includesRegions ? await regionFinder.ofPage(scope, { query, ...input, page }) : undefined;
+    const nextCursor = matches.length > end ? cursorAfter(end) : undefined;
+    const { name, id } = encoder.description;
+    const { queueMs, decodeMs, encodeMs } = query.times;
+    return {
+      encoder: { name, id },
+      tookMs: {
+        queue: hundredths(queueMs),
+        decode: hundredths(decodeMs),
+        encode: hundredths(encodeMs),
+        search: hundredths(searchMs),
+        total: hundredths(performance.now() - receivedAt),
+      },
+      complete: page.every(({ isVerified }) => isVerified !== false),
+      results: toResults(search, input.collection, page, regions),
+      ...(nextCursor !== undefined && { nextCursor }),
+    };
+  };
+
+  /** In order, up to the end of the page and one more where there is a next page. */
+  async function findMatches(
+    scope: RequestScope,
+    search: ParsedSearch,
+    { query, collection }: { readonly query: Query; readonly collection: OpenCollection },
+  ): Promise<readonly Match[]> {
+    const { options, offset, groups, positiveIds, negativeIds } = search;
+    const rules: CopyRules = { model: context.scores.modelOf(collection), hashThreshold: NEAR_HASH_BITS };
+    const excluded = new Set([...positiveIds, ...negativeIds]);
+    // Over-fetch: excluded ids, all candidates of an alignment, and one result to detect a next page.
+    const wanted = Math.max(offset + options.k, groups ? ALIGNED_MAX : 0) + excluded.size + 1;
+    const k = Math.min(MAX_K, wanted);
+    const ofView = async (view: QueryView): Promise<Match[]> => {
+      const hashes = groups ? hashesOf(query, view) : [];
+      const neighbours = await catalogue.neighbours({
+        ...options,
+        collection,
+        k,
+        embedding: view.embedding,
+        ...(options.ef !== undefined && { ef: Math.max(options.ef, k) }),
+        ...(query.sha256 !== undefined && view.view === 'original' && { sha256: query.sha256 }),
+        ...(hashes.length > 0 && { nearHash: { hashes, maxDistance: NEAR_HASH_BITS, limit: HASH_MATCHES_MAX } }),
+      });
+      return matchesOf(neighbours, { query, view, rules });
+    };
+    const found = await scope.read(() => Promise.all(query.views.map(ofView)), searchCost(search));
+    const sorted = bestOfEach(found.flat()).filter(({ id }) => !excluded.has(id));
+    const judged = await verified(sorted, { groups, query, rules, collection, scope, catalogue, comparisons });
+    return groups ? copiesFirst(judged) : judged;
+  }
+}
+
+/** Hashes to look for: of the view, and of the original also those of its turns and mirrors where they are known. */
+function hashesOf({ hashQuality, copyFeatures }: Query, { view, perceptualHash }: QueryView): readonly Uint8Array[] {
+  if (perceptualHash === undefined || !hasDetail(hashQuality)) return [];
+  if (view !== 'original' || copyFeatures === undefined) return [perceptualHash];
+  return [
+    perceptualHash,
+    ...DIHEDRAL_VARIANTS.filter((variant) => variant !== 'original').map((variant) => copyFeatures.hashes[variant]),
+  ];
+}
+
+function toResults(
+  { fold, includesVector }: ParsedSearch,
+  collection: OpenCollection,
+  matches: readonly Match[],
+  regions: ReadonlyMap<ImageId, Regions> | undefined,
+): Answer['results'] {
+  const entries = fold ? foldCopies(matches, areCopies) : matches.map((kept) => ({ kept, folded: [] as Match[] }));
+  return entries.map(({ kept, folded }) => {
+    const { id, similarity, verdict, metadata, fileName, isVerified, embedding } = kept;
+    const view = verdict.copy === 'none' ? kept.view : kept.copyView;
+    return {
+      id,
+      score: boundedCosine(similarity),
+      ...verdict,
+      metadata,
+      fileName,
+      thumbnailUrl: thumbnailUrl(collection, id, kept.sha256),
+      originalUrl: originalUrl(collection, kept),
+      ...verdictAliases(verdict),
+      ...(view !== 'original' && { view }),
+      ...(isVerified === false && { verified: false }),
+      ...(fold && { folded: folded.map((copy) => copy.id) }),
+      ...(regions !== undefined && { regions: regions.get(id) ?? NO_REGIONS }),
+      ...(includesVector && embedding !== undefined && { vector: Array.from(embedding) }),
+    };
+  });
+}
+
+/** Within -1..1, which rounding of unit vectors may leave by some 1e-7. */
+export function boundedCosine(similarity: number): number {
+  return Math.max(-1, Math.min(1, similarity));
+}
+
+/**
+ * Each result goes under the first kept one that it is a copy of, or is kept. Compares with every kept one: for pages.
+ */
+function foldCopies<Result>(
+  results: readonly Result[],
+  isCopy: (a: Result, b: Result) => boolean,
+): { readonly kept: Result; readonly folded: readonly Result[] }[] {
+  const kept: { readonly kept: Result; readonly folded: Result[] }[] = [];
+  for (const result of results) {
+    const original = kept.find((entry) => isCopy(entry.kept, result));
+    if (original === undefined) kept.push({ kept: result, folded: [] });
+    else original.folded.push(result);
+  }
+  return kept;
+}
+
+/** Whether two results are copies of each other by the rule of hashes that makes one a copy of the query. */
+function areCopies(a: Match, b: Match): boolean {
+  const distance = hashDistance(hashOf(a), hashOf(b));
+  if (distance === undefined || a.embedding === undefined || b.embedding === undefined) return false;
+  const similarity = a.embedding.reduce((sum, value, at) => sum + value * b.embedding![at]!, 0);
+  return isNearHash({ distance, similarity }, NEAR_HASH_BITS);
+}
+
+function hundredths(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100;
+}

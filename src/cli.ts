@@ -185,6 +185,16 @@ encoder
   .option('--golden-vector <file>', 'its vector, a JSON array of numbers')
   .action(run(() => import('./commands/encoder.js'), 'runEncoderImport'));
 encoder
+  .command('add')
+  .argument('[name]', 'one of the list that is printed without a name, or OWNER/NAME on the hub')
+  .description('Fetch a model from the Hugging Face hub, check every file, and make a saved encoder of it.')
+  .option('--out <folder>', 'folder of the saved encoder to write (default: models/ and the name)')
+  .option('--variant <text>', "part of the program's file name: fp16, int8, quantized")
+  .option('--hub <url>', 'the hub, or a mirror of it', 'https://huggingface.co')
+  .option('--cache <folder>', 'folder for downloads', DEFAULT_CACHE)
+  .option('--replace', 'replace a saved encoder', false)
+  .action(run(() => import('./commands/encoder.js'), 'runEncoderAdd'));
+encoder
   .command('check')
   .argument('<folder>', 'saved encoder')
   .description('Encode the golden picture of a saved encoder on every device and compare with the stored vector.')

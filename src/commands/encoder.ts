@@ -3,13 +3,16 @@ import { basename } from 'node:path';
 import type { Device } from '../encoder/encoder.js';
 import { GOLDEN_COSINE_MIN, goldenCosine } from '../encoder/golden.js';
 import type { Pooling } from '../encoder/importing/encoder-program.js';
+import { fetchModel } from '../encoder/importing/hub.js';
 import { importEncoder } from '../encoder/importing/import-encoder.js';
+import { KNOWN_ENCODERS, REFUSED_ENCODERS } from '../encoder/importing/known-encoders.js';
 import type { Preset } from '../encoder/importing/source-preprocessing.js';
 import { openRuntime, plainAbsence } from '../encoder/open-runtime.js';
 import { readSavedEncoder } from '../encoder/saved-encoder.js';
 import { SearchError } from '../errors.js';
 import type { Preprocessing } from '../images/preprocessing.js';
 import { findInPackage } from '../package-files.js';
+import { openTerminalProgress } from './terminal-progress.js';
 
 /** Flags of `likeness encoder import`. */
 export type EncoderImportFlags = {
@@ -25,6 +28,57 @@ export type EncoderImportFlags = {
   readonly goldenVector?: string;
   readonly replace: boolean;
 };
+
+/** Flags of `likeness encoder add`. */
+export type EncoderAddFlags = Pick<EncoderImportFlags, 'variant' | 'replace'> & {
+  readonly out?: string;
+  readonly hub: string;
+  readonly cache: string;
+};
+
+/**
+ * Fetches a model by one of our names, or by its own on the hub, and imports it. Without a name, or with one that is
+ * not known, prints what can be had. Returns the exit code.
+ */
+export async function runEncoderAdd(name: string | undefined, flags: EncoderAddFlags): Promise<number> {
+  const known = KNOWN_ENCODERS.find((each) => each.name === name);
+  const refused = REFUSED_ENCODERS.find(({ pattern }) => pattern.test(name ?? ''));
+  if (refused !== undefined)
+    throw new SearchError(
+      'INVALID_ENCODER',
+      `${name} is not offered: ${refused.reason}. Where you may use it, fetch it yourself and import the folder.`,
+    );
+  const repository = known?.repository ?? (name?.includes('/') ? name : undefined);
+  if (name === undefined || repository === undefined) {
+    if (name !== undefined) console.error(`${name} is no encoder of this list and no OWNER/NAME of the hub.`);
+    console.log(knownEncoders());
+    return name === undefined ? 0 : 1;
+  }
+  const { out = `models/${basename(name)}`, hub, cache, variant, replace } = flags;
+  const progress = openTerminalProgress();
+  const { folder, revision } = await fetchModel({
+    ...{ repository, hub, cache, variant },
+    onProgress: (file, bytes, total) => progress.stage(`fetch ${file}`, bytes, total),
+  }).finally(() => progress.close());
+  console.log(`${hub}/${repository} at ${revision}: every file has the digest that is listed there`);
+  return runEncoderImport(folder, {
+    ...{ out, name: basename(name).toLowerCase(), replace },
+    ...(variant !== undefined && { variant }),
+    ...(known !== undefined && { licence: known.licence }),
+  });
+}
+
+function knownEncoders(): string {
+  const rows = KNOWN_ENCODERS.map(
+    ({ name, megabytes, dimensions, forward, licence, goodAt }) =>
+      `${name.padEnd(14)} ${String(megabytes).padStart(5)} ${String(dimensions).padStart(11)} ${String(forward).padStart(8)}  ${goodAt}. ${licence}`,
+  );
+  return [
+    'name              MB  dimensions  10^9 ops  good at, licence',
+    ...rows,
+    ...REFUSED_ENCODERS.map(({ pattern, reason }) => `not offered: ${pattern.source} (${reason})`),
+  ].join('\n');
+}
 
 /** Imports an encoder and prints what was taken from which file and what was guessed. Returns the exit code. */
 export async function runEncoderImport(from: string, flags: EncoderImportFlags): Promise<number> {

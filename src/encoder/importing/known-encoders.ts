@@ -1,0 +1,67 @@
+/** Encoders that `likeness encoder add` knows by name, and those that it does not offer, with the reason. */
+
+/**
+ * A model on the hub. `megabytes`: of its program in 32 bits; `forward`: multiplications and additions a picture, in
+ * 10^9.
+ */
+export type KnownEncoder = {
+  readonly name: string;
+  readonly repository: string;
+  readonly licence: string;
+  readonly megabytes: number;
+  readonly dimensions: number;
+  readonly forward: number;
+  readonly goodAt: string;
+};
+
+/** Sizes and operations by the papers and the hub's listings; photos needs 0.05 x 10^9 a picture. */
+export const KNOWN_ENCODERS: readonly KnownEncoder[] = [
+  {
+    name: 'dinov2-small',
+    repository: 'Xenova/dinov2-small',
+    licence: 'Apache-2.0',
+    megabytes: 88,
+    dimensions: 384,
+    forward: 5.5,
+    goodAt: 'what a picture shows; the first to try',
+  },
+  {
+    name: 'dinov2-base',
+    repository: 'Xenova/dinov2-base',
+    licence: 'Apache-2.0',
+    megabytes: 347,
+    dimensions: 768,
+    forward: 22,
+    goodAt: 'the same, finer',
+  },
+  {
+    name: 'siglip2-base',
+    repository: 'onnx-community/siglip2-base-patch16-224-ONNX',
+    licence: 'Apache-2.0',
+    megabytes: 372,
+    dimensions: 768,
+    forward: 17,
+    goodAt: 'what things are called: products, scenes',
+  },
+  {
+    name: 'clip-base',
+    repository: 'Xenova/clip-vit-base-patch32',
+    licence: 'MIT (code); the weights came without a licence of their own',
+    megabytes: 352,
+    dimensions: 512,
+    forward: 4.4,
+    goodAt: 'broad topics; what many compare with',
+  },
+];
+
+/** Asked for, and not offered: a copy may still be imported by whoever may use it. */
+export const REFUSED_ENCODERS: readonly { readonly pattern: RegExp; readonly reason: string }[] = [
+  {
+    pattern: /dinov3/i,
+    reason: "Meta's DINOv3 licence must travel with the weights, restricts their use and asks for an indemnity",
+  },
+  {
+    pattern: /mobileclip/i,
+    reason: 'its weights are licensed "for the sole purpose of scientific research"',
+  },
+];

@@ -35,3 +35,19 @@ export function combineExamples(examples: {
     throw new SearchError('INVALID_REQUEST', 'The examples cancel each other out; leave some away.');
   return Float32Array.from(sum, (value) => value / length);
 }
+
+/** A stored picture near the query, its embedding of length 1. */
+export type ExpandingNeighbour = { readonly similarity: number; readonly embedding: Float32Array };
+
+/**
+ * Query expansion: the sum of the query and of its nearest neighbours, each times its cosine to the query, brought to
+ * length 1. What points away from the query does not count. Source: Chum et al. 2007 (Total Recall: Automatic Query
+ * Expansion); the weight is the similarity (Radenovic et al. 2018).
+ */
+export function expandedEmbedding(query: Float32Array, neighbours: readonly ExpandingNeighbour[]): Float32Array {
+  const sum = Float64Array.from(query);
+  for (const { similarity, embedding } of neighbours)
+    if (similarity > 0) for (const [at, value] of embedding.entries()) sum[at]! += similarity * value;
+  const length = Math.hypot(...sum);
+  return Float32Array.from(sum, (value) => value / length);
+}

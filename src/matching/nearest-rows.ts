@@ -45,6 +45,11 @@ export function nearestRows(options: {
   return { rows, k, indices, similarities };
 }
 
+/** The cosine of two vectors of length 1. */
+export function cosineOf(a: Float32Array, b: Float32Array): number {
+  return a.reduce((sum, value, at) => sum + value * b[at]!, 0);
+}
+
 /** Rounded to single precision, as it is kept: or a neighbour equal to the worst one held would seem better than it. */
 function dotProduct(values: Float32Array, first: number, second: number, length: number): number {
   let sum = 0;

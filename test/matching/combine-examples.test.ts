@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SearchError } from '../../src/errors.js';
-import { combineExamples, NEGATIVE_WEIGHT } from '../../src/matching/combine-examples.js';
+import { combineExamples, expandedEmbedding, NEGATIVE_WEIGHT } from '../../src/matching/combine-examples.js';
 
 const vector = (...values: number[]): Float32Array => Float32Array.from(values);
 
@@ -27,4 +27,17 @@ test('nothing positive, or examples that cancel out, are refused', () => {
   const refused = (error: unknown): boolean => error instanceof SearchError && error.code === 'INVALID_REQUEST';
   assert.throws(() => combineExamples({ positives: [], negatives: [vector(1, 0)] }), refused);
   assert.throws(() => combineExamples({ positives: [vector(1, 0), vector(-1, 0)], negatives: [] }), refused);
+});
+
+test('an expanded query is the weighted sum of itself and its neighbours, at length 1', () => {
+  const query = Float32Array.of(1, 0, 0);
+  const neighbours = [
+    { similarity: 0.6, embedding: Float32Array.of(0.6, 0.8, 0) },
+    { similarity: -0.8, embedding: Float32Array.of(-0.8, 0, 0.6) }, // points away: does not count
+  ];
+  const length = Math.hypot(1.36, 0.48);
+  const expected = [1.36 / length, 0.48 / length, 0];
+  const expanded = expandedEmbedding(query, neighbours);
+  for (const [at, value] of expanded.entries()) assert.ok(Math.abs(value - expected[at]!) < 1e-6, `${expanded}`);
+  assert.deepEqual(expandedEmbedding(query, []), query);
 });

@@ -11,12 +11,12 @@ const VECTOR_FACTOR = 2;
 /** Reads of cost 1 that take as much of the quota as an image does. */
 export const READS_PER_IMAGE = 10;
 
-/** Cost of a search: the records it ranks and returns, once for each view. */
+/** Cost of a search: the records it ranks and returns, once for each view and for the expanded query. */
 export function searchCost(search: ParsedSearch): number {
-  const { options, offset, views, includesVector } = search;
+  const { options, offset, views, expand, includesVector } = search;
   const records = Math.ceil((offset + options.k) / RECORDS_PER_SLOT);
   const factor = (options.exact === true ? EXACT_FACTOR : 1) * (includesVector ? VECTOR_FACTOR : 1);
-  return Math.min(COST_MAX, (1 + views.length) * records * factor);
+  return Math.min(COST_MAX, (1 + views.length + (expand > 0 ? 1 : 0)) * records * factor);
 }
 
 /**

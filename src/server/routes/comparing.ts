@@ -4,6 +4,7 @@ import type { ImageId } from '../../catalogue/catalogue.js';
 import { SearchError } from '../../errors.js';
 import type { Sketch } from '../../images/sketch.js';
 import { judgeCopy, verdictAliases } from '../../matching/copy-verdict.js';
+import { cosineOf } from '../../matching/nearest-rows.js';
 import { isJson } from '../http-headers.js';
 import { maxBodyBytes, type ReceivedFile, readUpload } from '../ingest/upload.js';
 import type { RequestScope } from '../limits/request-tracker.js';
@@ -78,7 +79,7 @@ export const comparingRoutes: FastifyPluginAsyncTypebox<ServerContext> = async (
     [a, b]: readonly [Side, Side],
   ): Promise<Static<typeof CompareResponse>> {
     const { name, id } = encoder.description;
-    const similarity = boundedCosine(a.embedding.reduce((sum, value, at) => sum + value * b.embedding[at]!, 0));
+    const similarity = boundedCosine(cosineOf(a.embedding, b.embedding));
     const distance = hashDistance(a.perceptualHash, b.perceptualHash);
     const [alignment] =
       a.sketch === undefined || b.thumbnail === undefined

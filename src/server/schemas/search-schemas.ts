@@ -73,6 +73,8 @@ export const RegionsAnswer = Type.Union(
       'Parts of query (a) and result (b) that look alike to the encoder, best first; not available of encoders without local features.',
   },
 );
+/** More neighbours than this know less about the query than the query does. */
+const MAX_EXPAND = 10;
 const Milliseconds = Type.Number({ minimum: 0 });
 
 /** Most examples of one kind (ids, and likewise files) in one search. */
@@ -104,6 +106,12 @@ const { properties: searchOptions } = Type.Partial(
     }),
     fold: Type.Boolean({
       description: 'Fold copies among the results of a page under the best of them; k at most 200.',
+    }),
+    expand: Type.Integer({
+      minimum: 0,
+      maximum: MAX_EXPAND,
+      description:
+        'Query expansion: search again with the query and that many of its nearest together (2 is good); copies and the first other result keep their places, the rest stands in the new order. score stays the likeness to the query. Not with views.',
     }),
     include: Type.String({
       pattern: '^(vector|regions|vector,regions|regions,vector)$',

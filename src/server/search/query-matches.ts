@@ -87,6 +87,22 @@ export function bestOfEach(matches: readonly Match[]): Match[] {
   return [...best.values()].sort(byScore);
 }
 
+/**
+ * The order of an expanded answer. Copies and the nearest other picture keep their places: what a picture is a copy of,
+ * its neighbours cannot know better. All others follow in the order in which the expanded query found them (`found`),
+ * and those that it did not find as they were.
+ */
+export function expandedOrder(matches: readonly Match[], found: readonly Match[]): readonly Match[] {
+  const results = copiesFirst(matches);
+  const isCopy = ({ verdict }: Match): boolean => verdict.copy !== 'none';
+  const nearest = results.find((result) => !isCopy(result));
+  const keepsPlace = (result: Match): boolean => isCopy(result) || result === nearest;
+  const rankOf = new Map(found.map(({ id }, rank) => [id, rank]));
+  const rank = ({ id }: Match): number => rankOf.get(id) ?? found.length;
+  const others = results.filter((result) => !keepsPlace(result));
+  return [...results.filter(keepsPlace), ...others.toSorted((a, b) => rank(a) - rank(b))];
+}
+
 /** Equal bytes first, then equal pictures, then by score; equal scores in the order of storing. */
 function byScore(a: Match, b: Match): number {
   return (

@@ -26,6 +26,8 @@ export type ParsedSearch = {
   readonly views: readonly DihedralVariant[];
   readonly groups: boolean;
   readonly fold: boolean;
+  /** Nearest pictures that expand the query; 0: none. */
+  readonly expand: number;
   readonly includesVector: boolean;
   readonly includesRegions: boolean;
 };
@@ -54,9 +56,13 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
     throw new SearchError('INVALID_REQUEST', '"k" and "limit" mean the same; send one of them.');
   }
   const size = k ?? limit ?? DEFAULT_K;
-  const { groups = false, fold = false, views } = options;
+  const { groups = false, fold = false, expand = 0, views } = options;
   if (fold && size > MAX_K_FOLDED)
     throw new SearchError('INVALID_REQUEST', `With fold=true k is at most ${MAX_K_FOLDED}; ${size} were asked for.`);
+  if (expand > 0 && views !== undefined) {
+    const message = '"expand" looks at the query as it is, "views" at it turned and mirrored; send one of them.';
+    throw new SearchError('INVALID_REQUEST', message);
+  }
   const included = include?.split(',') ?? [];
   if (included.includes('regions') && size > MAX_K_WITH_REGIONS) {
     throw new SearchError(
@@ -78,6 +84,7 @@ export function parseSearch(options: SearchOptions | SearchBodyOptions): ParsedS
     views: views === undefined ? [] : views === 'mirror' ? MIRRORED : views === 'turn' ? TURNED : MIRRORED_AND_TURNED,
     groups,
     fold,
+    expand,
     includesVector: included.includes('vector'),
     includesRegions: included.includes('regions'),
     url: options.url,

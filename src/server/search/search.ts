@@ -3,7 +3,9 @@ import { performance } from 'node:perf_hooks';
 import type { Static } from '@fastify/type-provider-typebox';
 import type { ImageId } from '../../catalogue/catalogue.js';
 import { DIHEDRAL_VARIANTS } from '../../images/perceptual-hash.js';
+import { expandedEmbedding } from '../../matching/combine-examples.js';
 import { type CopyRules, copiesFirst, isNearHash, verdictAliases } from '../../matching/copy-verdict.js';
+import { cosineOf } from '../../matching/nearest-rows.js';
 import { originalUrl, thumbnailUrl } from '../image-paths.js';
 import { searchCost } from '../limits/read-cost.js';
 import type { RequestScope } from '../limits/request-tracker.js';
@@ -13,7 +15,7 @@ import type { OpenCollection } from '../tenancy.js';
 import { createRegionFinder } from './compared-regions.js';
 import { hasDetail, hashDistance, hashOf, NEAR_HASH_BITS } from './hash-evidence.js';
 import { createQueryReader, type Query, type QueryView } from './query-examples.js';
-import { ALIGNED_MAX, bestOfEach, type Match, matchesOf, verified } from './query-matches.js';
+import { ALIGNED_MAX, bestOfEach, expandedOrder, type Match, matchesOf, verified } from './query-matches.js';
 import { cursorAfter, type ParsedSearch, type SearchInput } from './search-request.js';
 
 type Answer = Static<typeof SearchResponse>;
@@ -70,28 +72,47 @@ export function createSearch(
     search: ParsedSearch,
     { query, collection }: { readonly query: Query; readonly collection: OpenCollection },
   ): Promise<readonly Match[]> {
-    const { options, offset, groups, positiveIds, negativeIds } = search;
+    const { options, offset, groups, expand, positiveIds, negativeIds } = search;
     const rules: CopyRules = { model: context.scores.modelOf(collection), hashThreshold: NEAR_HASH_BITS };
     const excluded = new Set([...positiveIds, ...negativeIds]);
     // Over-fetch: excluded ids, all candidates of an alignment, and one result to detect a next page.
     const wanted = Math.max(offset + options.k, groups ? ALIGNED_MAX : 0) + excluded.size + 1;
     const k = Math.min(MAX_K, wanted);
+    const nearest = { ...options, collection, k, ...(options.ef !== undefined && { ef: Math.max(options.ef, k) }) };
     const ofView = async (view: QueryView): Promise<Match[]> => {
       const hashes = groups ? hashesOf(query, view) : [];
       const neighbours = await catalogue.neighbours({
-        ...options,
-        collection,
-        k,
+        ...nearest,
         embedding: view.embedding,
-        ...(options.ef !== undefined && { ef: Math.max(options.ef, k) }),
+        ...(expand > 0 && { withEmbedding: true }),
         ...(query.sha256 !== undefined && view.view === 'original' && { sha256: query.sha256 }),
         ...(hashes.length > 0 && { nearHash: { hashes, maxDistance: NEAR_HASH_BITS, limit: HASH_MATCHES_MAX } }),
       });
       return matchesOf(neighbours, { query, view, rules });
     };
-    const found = await scope.read(() => Promise.all(query.views.map(ofView)), searchCost(search));
-    const sorted = bestOfEach(found.flat()).filter(({ id }) => !excluded.has(id));
+    /** What the query finds together with its nearest, scored against the query alone. */
+    const ofExpanded = async (matches: readonly Match[]): Promise<Match[]> => {
+      const [view] = query.views;
+      if (expand === 0 || view === undefined) return [];
+      const { minSimilarity = -1, ...unbounded } = nearest;
+      const others = matches.filter(({ id, verdict }) => verdict.copy === 'none' && !excluded.has(id));
+      const expanding = others.slice(0, expand).map((each) => ({ ...each, embedding: each.embedding! })); // asked for
+      const neighbours = await catalogue.neighbours({
+        ...unbounded,
+        embedding: expandedEmbedding(view.embedding, expanding),
+        withEmbedding: true,
+      });
+      const scored = neighbours.map((each) => ({ ...each, similarity: cosineOf(view.embedding, each.embedding!) }));
+      const isNear = ({ similarity }: Match): boolean => similarity >= minSimilarity;
+      return matchesOf(scored, { query, view, rules }).filter(isNear);
+    };
+    const [found, expanded] = await scope.read(async () => {
+      const matches = bestOfEach((await Promise.all(query.views.map(ofView))).flat());
+      return [matches, await ofExpanded(matches)] as const;
+    }, searchCost(search));
+    const sorted = bestOfEach([...found, ...expanded]).filter(({ id }) => !excluded.has(id));
     const judged = await verified(sorted, { groups, query, rules, collection, scope, catalogue, comparisons });
+    if (expand > 0) return expandedOrder(judged, expanded);
     return groups ? copiesFirst(judged) : judged;
   }
 }
@@ -159,8 +180,7 @@ function foldCopies<Result>(
 function areCopies(a: Match, b: Match): boolean {
   const distance = hashDistance(hashOf(a), hashOf(b));
   if (distance === undefined || a.embedding === undefined || b.embedding === undefined) return false;
-  const similarity = a.embedding.reduce((sum, value, at) => sum + value * b.embedding![at]!, 0);
-  return isNearHash({ distance, similarity }, NEAR_HASH_BITS);
+  return isNearHash({ distance, similarity: cosineOf(a.embedding, b.embedding) }, NEAR_HASH_BITS);
 }
 
 function hundredths(milliseconds: number): number {

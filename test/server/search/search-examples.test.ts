@@ -191,6 +191,46 @@ test('pages joined are the one long list, without its examples, and end where it
   }
 });
 
+test('an expanded search keeps its nearest, then follows the query and its nearest together, page by page', async (context) => {
+  const server = await startApplication(context);
+  await store(server, 12);
+  const plain = await search(server, '/search?id=p4&k=11&include=vector');
+  const query = (await server.catalogue.embedding('default', 'p4' as ImageId))!;
+  const sum = Array.from(query, (value, at) =>
+    plain.results.slice(0, 2).reduce((total, { score, vector }) => total + score * vector![at]!, value),
+  );
+  const nearness = ({ vector }: Result): number => vector!.reduce((total, value, at) => total + value * sum[at]!, 0);
+  const [nearest, ...others] = plain.results;
+  const expected = [nearest!, ...others.toSorted((a, b) => nearness(b) - nearness(a))];
+  assert.notDeepEqual(expected, plain.results, 'the pictures are such that expansion changes something');
+  const expanded = await search(server, '/search?id=p4&k=11&expand=2');
+  assert.deepEqual(
+    idsOf(expanded),
+    expected.map(({ id }) => id),
+  );
+  for (const [at, { score }] of expanded.results.entries()) assert.ok(Math.abs(score - expected[at]!.score) < 1e-6);
+  const first = await search(server, '/search?id=p4&k=5&expand=2');
+  const second = await search(server, `/search?id=p4&k=5&expand=2&cursor=${first.nextCursor}`);
+  assert.deepEqual([...idsOf(first), ...idsOf(second)], idsOf(expanded).slice(0, 10));
+  const least = plain.results[5]!.score;
+  const near = await search(server, `/search?id=p4&k=11&expand=2&minScore=${least}`);
+  assert.deepEqual(
+    idsOf(near),
+    expected.filter(({ score }) => score >= least).map(({ id }) => id),
+  );
+  const copy = await sharp(await picture(4))
+    .webp({ quality: 80 })
+    .toBuffer();
+  await server.ask({ method: 'POST', url: '/index?id=copy', ...raw(copy) });
+  const sent = await server.ask({ method: 'POST', url: '/search?k=13&groups=true&expand=2', ...raw(await picture(4)) });
+  assert.deepEqual(idsOf(sent.json() as Answer), ['p4', 'copy', ...expected.map(({ id }) => id)], 'copies keep theirs');
+  assertError(await server.ask({ url: '/search?id=p4&expand=2&views=mirror' }), {
+    status: 400,
+    code: 'INVALID_REQUEST',
+  });
+  assertError(await server.ask({ url: '/search?id=p4&expand=11' }), { status: 400, code: 'INVALID_REQUEST' });
+});
+
 test('every picture of a search counts against quota and images in flight', async (context) => {
   const server = await startApplication(context, { rateLimit: 4, maxImagesInFlight: 2 });
   const files = await Promise.all(

@@ -70,8 +70,8 @@ export async function runEncoderAdd(name: string | undefined, flags: EncoderAddF
 
 function knownEncoders(): string {
   const rows = KNOWN_ENCODERS.map(
-    ({ name, megabytes, dimensions, forward, licence, goodAt }) =>
-      `${name.padEnd(14)} ${String(megabytes).padStart(5)} ${String(dimensions).padStart(11)} ${String(forward).padStart(8)}  ${goodAt}. ${licence}`,
+    ({ name, megabytes, dimensions, operations, licence, goodAt }) =>
+      `${name.padEnd(14)} ${String(megabytes).padStart(5)} ${String(dimensions).padStart(11)} ${String(operations).padStart(8)}  ${goodAt}. ${licence}`,
   );
   return [
     'name              MB  dimensions  10^9 ops  good at, licence',

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import tar from 'tar-stream';
 import { SearchError } from '../errors.js';
+import { downloadFile, reasonOf } from '../fetching/download.js';
 
 /**
  * CIFAR-10's official binary version: 170,052,171 bytes. Source: Krizhevsky 2009,
@@ -44,17 +43,17 @@ export async function downloadCifar10(options: {
 }): Promise<string> {
   const { folder, archive = CIFAR10_ARCHIVE, onProgress } = options;
   if (holdsCifar10(folder)) return folder;
-  await mkdir(folder, { recursive: true });
-  const file = join(folder, `cifar-10-binary.${process.pid}.partial`);
+  const { url, sha256: digest, bytes } = archive;
+  const file = join(folder, 'cifar-10-binary.tar.gz');
   try {
-    const sha256 = await download(archive, file, onProgress);
-    if (sha256 !== archive.sha256) {
-      const what = `What ${archive.url} sent has the SHA-256 ${sha256}, not ${archive.sha256}`;
-      throw new SearchError(
-        'INVALID_SETTINGS',
-        `${what}: it is not the official archive, or was damaged on its way. Try again.`,
-      );
-    }
+    const download = { url, bytes, algorithm: 'sha256', digest } as const;
+    await downloadFile({ download, target: file, ...(onProgress !== undefined && { onProgress }) });
+  } catch (cause) {
+    const byHand = 'Fetch it on a machine with a network, unpack it, and give the folder of its *.bin files as --data.';
+    const message = `CIFAR-10's archive: ${url} ${reasonOf(cause)}. Run it again to go on. ${byHand}`;
+    throw new SearchError('INVALID_SETTINGS', message, { cause });
+  }
+  try {
     await unpack(file, folder);
   } finally {
     await rm(file, { force: true });
@@ -62,49 +61,6 @@ export async function downloadCifar10(options: {
   if (!holdsCifar10(folder))
     throw new SearchError('INVALID_SETTINGS', `${archive.url} lacks some of ${BATCHES.join(', ')}.`);
   return folder;
-}
-
-type Archive = { readonly url: string; readonly bytes: number };
-
-async function download(
-  archive: Archive,
-  file: string,
-  onProgress: ((bytes: number, total: number) => void) | undefined,
-): Promise<string> {
-  const hash = createHash('sha256');
-  let received = 0;
-  const counted = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      received += chunk.length;
-      hash.update(chunk);
-      onProgress?.(received, archive.bytes);
-      done(
-        received > archive.bytes ? new Error(`more than the ${archive.bytes} bytes of the official archive`) : null,
-        chunk,
-      );
-    },
-  });
-  try {
-    const response = await fetch(archive.url);
-    if (!response.ok || response.body === null)
-      throw new Error(`the answer is ${response.status} ${response.statusText}`);
-    // fetch returns the stream type that Readable.fromWeb takes; only their declarations differ
-    await pipeline(
-      Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]),
-      counted,
-      createWriteStream(file),
-    );
-  } catch (cause) {
-    const reason =
-      cause instanceof Error ? (cause.cause instanceof Error ? cause.cause.message : cause.message) : String(cause);
-    const byHand = 'Fetch it on a machine with a network, unpack it, and give the folder of its *.bin files as --data.';
-    throw new SearchError(
-      'INVALID_SETTINGS',
-      `CIFAR-10 cannot be downloaded from ${archive.url}: ${reason}. ${byHand}`,
-      { cause },
-    );
-  }
-  return hash.digest('hex');
 }
 
 /** Extracts the batches by their base names. */

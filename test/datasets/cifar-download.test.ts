@@ -59,7 +59,7 @@ test('another archive than the official one is refused and leaves nothing', asyn
   const folder = await temporaryFolder(t);
   const archive = await served(t, await smallArchive());
   const official = { ...archive, sha256: CIFAR10_ARCHIVE.sha256 };
-  await assert.rejects(downloadCifar10({ folder, archive: official }), /has the SHA-256 .*not c4a38c50/);
+  await assert.rejects(downloadCifar10({ folder, archive: official }), /sent [0-9a-f]{64}, not c4a38c50/);
   await assert.rejects(downloadCifar10({ folder, archive: { ...archive, bytes: 10 } }), /more than the 10 bytes/);
   assert.deepEqual(await readdir(folder), []);
 });

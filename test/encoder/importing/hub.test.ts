@@ -9,8 +9,10 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { runEncoderAdd } from '../../../src/commands/encoder.js';
 import { type FetchedModel, fetchModel } from '../../../src/encoder/importing/hub.js';
+import { KNOWN_ENCODERS } from '../../../src/encoder/importing/known-encoders.js';
 import { readSavedEncoder } from '../../../src/encoder/saved-encoder.js';
 import { SearchError } from '../../../src/errors.js';
+import { REPOSITORY } from '../../service-process.js';
 import { foreignModel, SIDE } from './foreign-models.js';
 
 const REVISION = '0123456789abcdef0123456789abcdef01234567';
@@ -143,12 +145,12 @@ test('a connection that is cut, and a run that ended, go on where they were; a s
 
 test('other bytes than listed, too many of them, and a server that stays away are refused with the remedy', async () => {
   damages = true;
-  await refused(fetched(), /sent [0-9a-f]{40}, and the hub lists [0-9a-f]{40}: .* Run the command again\./);
+  await refused(fetched(), /sent [0-9a-f]{40}, not [0-9a-f]{40}: .* Run it again to go on/);
   damages = false;
   cuts = new Array(20).fill(0);
   await refused(fetched(), /cannot be reached: .*name a mirror with --hub/);
   cuts = [];
-  await refused(fetched('owner/none'), /answered 404 .*check the name/);
+  await refused(fetched('owner/none'), /answered 404: check the name/);
   await refused(fetched('owner/net', 'int8'), /has onnx\/model\.onnx, onnx\/model_fp16\.onnx; choose with --variant/);
   await refused(fetched('../net'), /names no model of the hub/);
   await refused(
@@ -171,4 +173,12 @@ test('encoder add makes a saved encoder of it, lists what it knows, and says why
   assert.equal(await runEncoderAdd('dinov9', flags), 1);
   await refused(runEncoderAdd('facebook/dinov3-vits16', flags), /is not offered: .*licence/);
   await refused(runEncoderAdd('apple/MobileCLIP-S2', flags), /scientific research/);
+});
+
+test('docs/encoders.md has the table of the encoders that are known by name', async () => {
+  const document = await readFile(join(REPOSITORY, 'docs/encoders.md'), 'utf8');
+  for (const { name, megabytes, dimensions, operations, goodAt, licence } of KNOWN_ENCODERS) {
+    const row = `| \`${name}\` | ${megabytes} | ${dimensions} | ${operations} | ${goodAt} | ${licence} |`;
+    assert.ok(document.includes(row), row);
+  }
 });

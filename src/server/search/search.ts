@@ -4,7 +4,7 @@ import type { Static } from '@fastify/type-provider-typebox';
 import type { ImageId } from '../../catalogue/catalogue.js';
 import { DIHEDRAL_VARIANTS } from '../../images/perceptual-hash.js';
 import { expandedEmbedding } from '../../matching/combine-examples.js';
-import { type CopyRules, copiesFirst, isNearHash, verdictAliases } from '../../matching/copy-verdict.js';
+import { type CopyRules, copiesFirst, verdictAliases } from '../../matching/copy-verdict.js';
 import { cosineOf } from '../../matching/nearest-rows.js';
 import { originalUrl, thumbnailUrl } from '../image-paths.js';
 import { searchCost } from '../limits/read-cost.js';
@@ -13,7 +13,8 @@ import { MAX_K, type RegionsAnswer, type SearchResponse } from '../schemas/searc
 import type { ServerContext } from '../server-context.js';
 import type { OpenCollection } from '../tenancy.js';
 import { createRegionFinder } from './compared-regions.js';
-import { hasDetail, hashDistance, hashOf, NEAR_HASH_BITS } from './hash-evidence.js';
+import { type FoldedMatch, foldCopies } from './fold-copies.js';
+import { hasDetail, NEAR_HASH_BITS } from './hash-evidence.js';
 import { createQueryReader, type Query, type QueryView } from './query-examples.js';
 import { ALIGNED_MAX, bestOfEach, expandedOrder, type Match, matchesOf, verified } from './query-matches.js';
 import { cursorAfter, type ParsedSearch, type SearchInput } from './search-request.js';
@@ -47,6 +48,9 @@ export function createSearch(
     scope.debug('found', { matches: matches.length, ms: searchMs });
     const end = Math.min(MAX_K, search.offset + search.options.k);
     const page = matches.slice(search.offset, end);
+    const entries = search.fold
+      ? await foldCopies(page, { ...input, rules: rulesOf(input.collection), scope, catalogue, comparisons })
+      : page.map((kept) => ({ kept, folded: [] }));
     const regions = search.includesRegions ? await regionFinder.ofPage(scope, { query, ...input, page }) : undefined;
     const nextCursor = matches.length > end ? cursorAfter(end) : undefined;
     const { name, id } = encoder.description;
@@ -61,10 +65,14 @@ export function createSearch(
         total: hundredths(performance.now() - receivedAt),
       },
       complete: page.every(({ isVerified }) => isVerified !== false),
-      results: toResults(search, input.collection, page, regions),
+      results: toResults(search, input.collection, entries, regions),
       ...(nextCursor !== undefined && { nextCursor }),
     };
   };
+
+  function rulesOf(collection: OpenCollection): CopyRules {
+    return { model: context.scores.modelOf(collection), hashThreshold: NEAR_HASH_BITS };
+  }
 
   /** In order, up to the end of the page and one more where there is a next page. */
   async function findMatches(
@@ -73,7 +81,7 @@ export function createSearch(
     { query, collection }: { readonly query: Query; readonly collection: OpenCollection },
   ): Promise<readonly Match[]> {
     const { options, offset, groups, expand, positiveIds, negativeIds } = search;
-    const rules: CopyRules = { model: context.scores.modelOf(collection), hashThreshold: NEAR_HASH_BITS };
+    const rules = rulesOf(collection);
     const excluded = new Set([...positiveIds, ...negativeIds]);
     // Over-fetch: excluded ids, all candidates of an alignment, and one result to detect a next page.
     const wanted = Math.max(offset + options.k, groups ? ALIGNED_MAX : 0) + excluded.size + 1;
@@ -130,10 +138,9 @@ function hashesOf({ hashQuality, copyFeatures }: Query, { view, perceptualHash }
 function toResults(
   { fold, includesVector }: ParsedSearch,
   collection: OpenCollection,
-  matches: readonly Match[],
+  entries: readonly FoldedMatch[],
   regions: ReadonlyMap<ImageId, Regions> | undefined,
 ): Answer['results'] {
-  const entries = fold ? foldCopies(matches, areCopies) : matches.map((kept) => ({ kept, folded: [] as Match[] }));
   return entries.map(({ kept, folded }) => {
     const { id, similarity, verdict, metadata, fileName, isVerified, embedding } = kept;
     const view = verdict.copy === 'none' ? kept.view : kept.copyView;
@@ -158,29 +165,6 @@ function toResults(
 /** Within -1..1, which rounding of unit vectors may leave by some 1e-7. */
 export function boundedCosine(similarity: number): number {
   return Math.max(-1, Math.min(1, similarity));
-}
-
-/**
- * Each result goes under the first kept one that it is a copy of, or is kept. Compares with every kept one: for pages.
- */
-function foldCopies<Result>(
-  results: readonly Result[],
-  isCopy: (a: Result, b: Result) => boolean,
-): { readonly kept: Result; readonly folded: readonly Result[] }[] {
-  const kept: { readonly kept: Result; readonly folded: Result[] }[] = [];
-  for (const result of results) {
-    const original = kept.find((entry) => isCopy(entry.kept, result));
-    if (original === undefined) kept.push({ kept: result, folded: [] });
-    else original.folded.push(result);
-  }
-  return kept;
-}
-
-/** Whether two results are copies of each other by the rule of hashes that makes one a copy of the query. */
-function areCopies(a: Match, b: Match): boolean {
-  const distance = hashDistance(hashOf(a), hashOf(b));
-  if (distance === undefined || a.embedding === undefined || b.embedding === undefined) return false;
-  return isNearHash({ distance, similarity: cosineOf(a.embedding, b.embedding) }, NEAR_HASH_BITS);
 }
 
 function hundredths(milliseconds: number): number {

@@ -151,3 +151,29 @@ test('candidates of a request whose deadline is near are not compared, and the r
     candidates.map(() => undefined),
   );
 });
+
+test('fold hides copies of a result, and no other document of its layout', async (context) => {
+  const pictures = new Map<string, Buffer>();
+  for (const layout of LAYOUTS)
+    for (let number = 0; number < OF_EACH_LAYOUT; number++) {
+      const document = await drawnDocument(layout, number);
+      pictures.set(`${layout}-${number}`, document);
+      pictures.set(`${layout}-${number}-copy`, await sharp(document).jpeg({ quality: 60 }).toBuffer());
+    }
+  const server = await started(context, pictures);
+  const k = pictures.size;
+  for (const groups of [false, true]) {
+    const query = `k=${k}&exact=true&fold=true&groups=${groups}`;
+    const { results } = await search(server, query, pictures.get('invoice-0')!);
+    const shown = results.flatMap(({ id, folded = [] }) => [id, ...folded]);
+    assert.deepEqual(shown.toSorted(), [...pictures.keys()].sort(), 'nothing is lost');
+    const wrong = results.flatMap(({ id, folded = [] }) =>
+      folded
+        .filter((copy) => copy.replace('-copy', '') !== id.replace('-copy', ''))
+        .map((copy) => `${copy} under ${id}`),
+    );
+    assert.deepEqual(wrong, []);
+    const folded = results.reduce((sum, { folded: copies = [] }) => sum + copies.length, 0);
+    assert.ok(folded >= 0.9 * (k / 2), `${folded} of ${k / 2} copies are folded`);
+  }
+});

@@ -40,6 +40,14 @@ test('CSV has a column for each metadata field, and quotes where needed', () => 
   );
 });
 
+test('keys with dots have columns of their own, with their values', () => {
+  const [head, row] = exportCsv([result({ id: 'a', metadata: { 'exif.model': 'X1', exif: { model: 'Y2' } } })]).split(
+    '\r\n',
+  );
+  assert.ok(head?.endsWith(',metadata.exif.model,metadata.exif\\.model'), head);
+  assert.ok(row?.endsWith(',Y2,X1'), row);
+});
+
 test('untrusted text is no formula in a spreadsheet', () => {
   for (const id of ['=1+1', '+1', '-1', '@x', '\tx', '=HYPERLINK("http://x")']) {
     const line = exportCsv([result({ id })]).split('\r\n')[1]!;

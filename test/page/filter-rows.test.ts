@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseFilter } from '../../src/catalogue/filters/filter.js';
+import { fieldPath, parseFilter } from '../../src/catalogue/filters/filter.js';
 import {
   type FilterForm,
   type FilterRow,
   fieldsOf,
+  formatField,
   formatFilter,
   NO_FILTER,
   parseFilterForm,
@@ -89,7 +90,9 @@ test('a filter that says more than rows can is left as text, never cut down to r
   for (const text of deep) assert.equal(parseFilterForm(text), undefined, text);
 });
 
-test('fields of the results are suggested as dotted paths, the most frequent first', () => {
-  const metadata = [{ shop: { brand: 'a', price: 1 }, tags: ['x'] }, { shop: { brand: 'b' } }, {}];
-  assert.deepEqual(fieldsOf(metadata), ['shop.brand', 'shop.price', 'tags']);
+test('fields of the results are suggested as filters name them, the most frequent first', () => {
+  const metadata = [{ shop: { brand: 'a', price: 1 }, tags: ['x'] }, { shop: { brand: 'b' }, 'exif.model\\x': 1 }, {}];
+  const fields = fieldsOf(metadata);
+  assert.deepEqual(fields.map(formatField), ['shop.brand', 'exif\\.model\\\\x', 'shop.price', 'tags']);
+  for (const path of fields) assert.deepEqual(fieldPath(formatField(path)), path, 'the service reads the same keys');
 });

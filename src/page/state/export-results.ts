@@ -1,6 +1,6 @@
 /** Search results as a file: JSON with every field of the response, or CSV for a spreadsheet. Pure. */
 import type { SearchResult } from '../../client/client.js';
-import { fieldsOf } from './query/filter-rows.js';
+import { type FieldPath, fieldsOf, formatField } from './query/filter-rows.js';
 
 /** Where, when and with which encoder the results were found. */
 export type ExportFacts = { readonly address: string; readonly encoder: string | undefined; readonly at: Date };
@@ -25,7 +25,7 @@ export function exportCsv(results: readonly SearchResult[]): string {
     'similar',
     'view',
     'folded',
-    ...fields.map((field) => `metadata.${field}`),
+    ...fields.map((field) => `metadata.${formatField(field)}`),
   ];
   const rows = results.map((result) => [
     result.id,
@@ -41,9 +41,9 @@ export function exportCsv(results: readonly SearchResult[]): string {
   return `\uFEFF${[head, ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`;
 }
 
-function valueAt(metadata: { readonly [key: string]: unknown }, path: string): unknown {
+function valueAt(metadata: { readonly [key: string]: unknown }, path: FieldPath): unknown {
   let value: unknown = metadata;
-  for (const key of path.split('.')) {
+  for (const key of path) {
     if (typeof value !== 'object' || value === null) return undefined;
     value = (value as { readonly [key: string]: unknown })[key];
   }

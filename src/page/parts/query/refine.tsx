@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { fieldsOf } from '../../state/query/filter-rows.js';
+import { fieldsOf, formatField } from '../../state/query/filter-rows.js';
 import type { PageAddress } from '../../state/query/page-address.js';
 import { useService } from '../../state/service.js';
 import type { Search } from '../../state/use-search.js';
@@ -57,7 +57,7 @@ export function Refine({ search }: { readonly search: Search }) {
         </div>
         <FilterBuilder
           filter={filter}
-          fields={fieldsOf(search.results.map(({ metadata }) => metadata))}
+          fields={fieldsOf(search.results.map(({ metadata }) => metadata)).map(formatField)}
           onChange={(next) => navigate((now) => ({ ...now, filter: next, open: undefined }))}
         />
       </div>

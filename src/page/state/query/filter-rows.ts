@@ -47,16 +47,29 @@ function isComplete({ field, test, value }: FilterRow): boolean {
   return field.trim() !== '' && (test === 'exists' || test === 'missing' || value.trim() !== '');
 }
 
-/** Dotted metadata paths of some results, most frequent first: suggestions for the form. */
-export function fieldsOf(metadata: Iterable<{ readonly [key: string]: unknown }>): readonly string[] {
-  const counts = new Map<string, number>();
-  const visit = (value: unknown, path: string): void => {
+/** A field of metadata: its keys from the outside in. */
+export type FieldPath = readonly string[];
+
+/** Fields of the metadata of some results, most frequent first. */
+export function fieldsOf(metadata: Iterable<{ readonly [key: string]: unknown }>): readonly FieldPath[] {
+  const counts = new Map<string, { readonly path: FieldPath; readonly count: number }>();
+  const visit = (value: unknown, path: FieldPath): void => {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      for (const [key, inner] of Object.entries(value)) visit(inner, path === '' ? key : `${path}.${key}`);
-    } else if (path !== '') counts.set(path, (counts.get(path) ?? 0) + 1);
+      for (const [key, inner] of Object.entries(value)) visit(inner, [...path, key]);
+    } else if (path.length > 0) {
+      const name = formatField(path);
+      counts.set(name, { path, count: (counts.get(name)?.count ?? 0) + 1 });
+    }
   };
-  for (const one of metadata) visit(one, '');
-  return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([path]) => path);
+  for (const one of metadata) visit(one, []);
+  return [...counts]
+    .sort(([a, { count: first }], [b, { count: second }]) => second - first || (a < b ? -1 : 1))
+    .map(([, { path }]) => path);
+}
+
+/** A field as filters name it: keys joined by dots, a dot or backslash within a key escaped (docs/api.md). */
+export function formatField(path: FieldPath): string {
+  return path.map((key) => key.replace(/[\\.]/g, '\\$&')).join('.');
 }
 
 function toCondition({ field: typed, test, value }: FilterRow): unknown {

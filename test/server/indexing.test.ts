@@ -183,6 +183,50 @@ test('ids and metadata that cannot be are refused, and nothing is stored', async
   assert.deepEqual((await server.ask({ url: '/collections' })).json(), { collections: [] });
 });
 
+test('an id is replaced by the bytes of another image, and by new metadata of its own', async (context) => {
+  const server = await startApplication(context);
+  const [hat, shoe] = [await picture(1), await picture(2)];
+  const put = async (query: string, content: Buffer, metadata?: string): Promise<Entry | undefined> => {
+    const parts = [
+      file('p.png', content),
+      ...(metadata === undefined ? [] : [{ name: 'metadata', content: metadata }]),
+    ];
+    const response = await server.ask({ method: 'POST', url: `/index?${query}`, ...form(...parts) });
+    assert.equal(response.statusCode, 201, response.body);
+    return (response.json() as Answer).images[0];
+  };
+  await put('id=hat-1', hat);
+  await put('id=shoe-1', shoe);
+  const replaced = await put('id=hat-1&replace=true', shoe);
+  assert.deepEqual([replaced?.id, replaced?.status], ['hat-1', 'replaced']);
+  const found = await server.ask({ method: 'POST', url: '/search?k=5', ...raw(shoe) });
+  const { results } = found.json() as { results: readonly { readonly id: string; readonly copy: string }[] };
+  assert.deepEqual(results.map(({ id, copy }) => `${id} ${copy}`).sort(), ['hat-1 exact', 'shoe-1 exact']);
+  const updated = await put('id=shoe-1&replace=true', shoe, '{"colour":"red"}');
+  assert.deepEqual([updated?.id, updated?.status], ['shoe-1', 'updated']);
+  const record = await server.ask({ url: '/images/shoe-1' });
+  assert.deepEqual((record.json() as { metadata: object }).metadata, { colour: 'red' });
+  assert.equal((await put('id=shoe-1&replace=true', shoe, '{"colour":"red"}'))?.status, 'exists');
+});
+
+test('numbers that would change are refused in metadata, in a patch and in a filter', async (context) => {
+  const server = await startApplication(context);
+  const image = file('p.png', await picture(1));
+  assert.equal((await server.ask({ method: 'POST', url: '/index?id=a', ...form(image) })).statusCode, 201);
+  for (const number of ['9007199254740993', '1e999', '12345678901234567890']) {
+    const content = `{"order":${number}}`;
+    const added = await server.ask({ method: 'POST', url: '/index', ...form({ name: 'metadata', content }, image) });
+    assertError(added, { status: 400, code: 'INVALID_REQUEST' });
+    const headers = { 'content-type': 'application/merge-patch+json' };
+    const patched = await server.ask({ method: 'PATCH', url: '/images/a', payload: content, headers });
+    assertError(patched, { status: 400, code: 'INVALID_REQUEST' });
+    const filter = encodeURIComponent(`{"field":"order","equals":${number}}`);
+    assertError(await server.ask({ url: `/images?filter=${filter}` }), { status: 400, code: 'INVALID_FILTER' });
+  }
+  const record = await server.ask({ url: '/images/a' });
+  assert.deepEqual((record.json() as { metadata: object }).metadata, {});
+});
+
 test('more files than allowed are refused and none is stored', async (context) => {
   const server = await startApplication(context, { maxFilesPerRequest: 2 });
   const files = await Promise.all([1, 2, 3].map(async (seed) => file(`${seed}.png`, await picture(seed))));
